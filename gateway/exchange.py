@@ -1,0 +1,300 @@
+"""What flows through the pipeline: one request, its reply, and how it ended. Values only: no socket and no aiohttp here."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from multidict import CIMultiDict
+
+from gateway.errors import BadRequest, GatewayError, PayloadTooLarge
+
+if TYPE_CHECKING:
+    from gateway.stream import Stream
+
+Headers = CIMultiDict[str]
+"""Repeatable header fields in order, names compared without case. Bytes that are not UTF-8 are kept as lone surrogates."""
+
+NO_PARAMS: Mapping[str, str] = {}
+BODY_FIELDS = ("Content-Encoding", "Content-MD5", "Digest", "Content-Digest", "Repr-Digest")
+"""Fields that describe the bytes of a body and lie once these are replaced (RFC 9110, section 8; RFC 9530)."""
+
+
+class Exchange:
+    """One request on its way, and what is known about it. Slots, not a bag: plugins never read one another's notes."""
+
+    __slots__ = (
+        "_body",
+        "_json",
+        "_request_id",
+        "attempts",
+        "body_limit",
+        "claims",
+        "client",
+        "consumer",
+        "content_length",
+        "groups",
+        "headers",
+        "host",
+        "method",
+        "notes",
+        "params",
+        "path",
+        "query",
+        "route",
+        "scheme",
+        "started",
+        "stream",
+        "target",
+        "upgrade",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        path: str,
+        query: str,
+        headers: Headers,
+        *,
+        host: str = "",
+        client: str = "",
+        scheme: str = "http",
+        started: float = 0.0,
+        stream: Stream | None = None,
+        content_length: int | None = None,
+        body_limit: int = 1 << 20,
+        upgrade: str = "",
+    ) -> None:
+        self.method = method
+        self.target = target  # the one canonical target: what routing, plugins and upstream all see
+        self.path = path  # its path, decoded once; the case as sent
+        self.query = query  # its query, without the "?", as sent
+        self.headers = headers  # hop-by-hop, framing and forwarding fields already gone
+        self.host = host  # Host as sent, checked, in lower case
+        self.client = client  # the client's address, after trusted_proxies
+        self.scheme = scheme  # http or https, as the client sees it
+        self.started = started  # seconds of host.clock
+        self.stream = stream  # the request's body while it has not been read; None: there is none
+        self.content_length = content_length  # None: no body, or a chunked one
+        self.body_limit = body_limit  # bytes; a longer body ends as 413
+        self.upgrade = upgrade  # "websocket" when the client asks for one
+        self.params = NO_PARAMS  # from the route's template
+        self.route = ""  # the route's name
+        self.consumer: str | None = None  # set by authenticate, with claims and groups
+        self.claims: Mapping[str, Any] = NO_PARAMS
+        self.groups: tuple[str, ...] = ()
+        self.attempts: tuple[Attempt, ...] = ()
+        self.notes: list[tuple[str, dict[str, object]]] | None = None
+        self._request_id = ""
+        self._body: bytes | None = None
+        self._json: Any = None
+
+    @property
+    def request_id(self) -> str:
+        """Made when first asked for, so that every exchange can be named, with or without the plugin of that name."""
+        if not self._request_id:
+            self._request_id = new_id()
+        return self._request_id
+
+    @request_id.setter
+    def request_id(self, value: str) -> None:
+        self._request_id = value
+
+    async def body(self, limit: int | None = None) -> bytes:
+        """The whole body, read once and kept. Raises PayloadTooLarge past `limit` (default: the route's) and what cut it."""
+        if self._body is None:
+            stream = self.stream
+            if stream is None:
+                return b""
+            self._body = await read_all(stream, min(limit or self.body_limit, self.body_limit), self.content_length)
+        if limit is not None and len(self._body) > limit:
+            raise PayloadTooLarge(limit)
+        return self._body
+
+    async def json(self, limit: int | None = None) -> Any:
+        """The body as JSON, parsed once and shared by all who ask. Raises BadRequest when it is not JSON."""
+        if self._json is None:
+            try:
+                self._json = orjson.loads(await self.body(limit))
+            except orjson.JSONDecodeError as error:
+                raise BadRequest("The body is not valid JSON.", reason=str(error)) from error
+        return self._json
+
+    @property
+    def body_at_hand(self) -> bytes | None:
+        """The body when it has been read or replaced; None while it still streams, and when there is none."""
+        return self._body
+
+    def set_body(self, body: bytes, content_type: str | None = None) -> None:
+        """Replace what goes upstream: the length is set anew, fields that described the old bytes are dropped."""
+        for name in BODY_FIELDS:
+            self.headers.pop(name, None)
+        if content_type is not None:
+            self.headers["Content-Type"] = content_type
+        self._body = body
+        self._json = None
+        self.content_length = len(body)
+
+    def limit_body(self, limit: int) -> None:
+        """Let bodies of up to `limit` bytes pass. Raises PayloadTooLarge at once when a longer one was announced."""
+        self.body_limit = limit
+        self.check_length()
+
+    def check_length(self) -> None:
+        if self.content_length is not None and self.content_length > self.body_limit:
+            raise PayloadTooLarge(self.body_limit)
+
+    def note(self, kind: str, **fields: object) -> None:
+        """A decision worth telling: feeds the log, span events, explain and the counts of `mode: observe`."""
+        if self.notes is None:
+            self.notes = []
+        self.notes.append((kind, fields))
+
+
+class Entity:
+    """A body at hand that may outlive one reply: a cache record and the replies made of it share it, encoded forms included."""
+
+    __slots__ = ("data", "encoded")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.encoded: dict[str, bytes] = {}  # {"zstd": ...}: compressed once, kept with the record
+
+
+class Reply:
+    """What goes back. A reply from the upstream may stream; one made here has its body at hand.
+
+    `headers` never hold framing or hop-by-hop fields: whoever sends the reply adds them.
+    """
+
+    __slots__ = ("entity", "headers", "length", "reason", "status", "stream", "tunnel", "upstream")
+
+    def __init__(
+        self,
+        status: int,
+        headers: Headers | None = None,
+        body: bytes | None = b"",
+        *,
+        stream: Stream | None = None,
+        length: int | None = None,
+        reason: str = "",
+        upstream: str = "",
+    ) -> None:
+        self.status = status
+        self.headers = Headers() if headers is None else headers
+        self.entity = None if body is None else Entity(body)  # None while it streams
+        self.stream = stream
+        self.length = length  # Content-Length of a streamed or absent (HEAD, 304) body, when known
+        self.reason = reason
+        self.upstream = upstream  # the target that answered; "" for a reply made here
+        self.tunnel: Any = None  # the upstream's connection after a 101
+
+    @classmethod
+    def json(cls, status: int, content: object, content_type: str = "application/json") -> Reply:
+        return cls(status, Headers([("Content-Type", content_type)]), orjson.dumps(content))
+
+    @classmethod
+    def text(cls, status: int, content: str, content_type: str = "text/plain; charset=utf-8") -> Reply:
+        return cls(status, Headers([("Content-Type", content_type)]), content.encode())
+
+    async def read(self, limit: int) -> bytes | None:
+        """The whole body, still to be sent afterwards; None when it is larger than `limit` (and it goes on streaming)."""
+        if self.entity is None:
+            stream = self.stream
+            assert stream is not None
+            pieces: list[bytes] = []
+            size = 0
+            while piece := await stream.read():
+                pieces.append(piece)
+                size += len(piece)
+                if size > limit:
+                    stream.unread(pieces)
+                    return None
+            if stream.trailers:
+                stream.unread(pieces)
+                return b"".join(pieces)
+            self.entity = Entity(b"".join(pieces))
+            self.stream = None
+        return self.entity.data if len(self.entity.data) <= limit else None
+
+    def set_body(self, body: bytes, content_type: str | None = None) -> None:
+        """Replace the body: a streamed one is left unread, fields that described the old bytes are dropped."""
+        for name in (*BODY_FIELDS, "ETag", "Last-Modified", "Accept-Ranges", "Content-Range", "Content-Language"):
+            self.headers.pop(name, None)
+        if content_type is not None:
+            self.headers["Content-Type"] = content_type
+        self.entity = Entity(body)
+        self.length = None
+
+
+class Attempt:
+    """One try at one upstream target."""
+
+    __slots__ = ("duration", "error", "headers", "number", "status", "target")
+
+    def __init__(self, number: int, target: str, headers: Headers) -> None:
+        self.number = number  # from 1
+        self.target = target
+        self.headers = headers  # of this try alone: a traceparent goes here
+        self.status: int | None = None
+        self.error: GatewayError | None = None
+        self.duration = 0.0  # seconds to the head of the answer
+
+
+class End:
+    """How the exchange ended."""
+
+    __slots__ = ("attempts", "bytes_in", "bytes_out", "duration", "error", "status", "truncated")
+
+    def __init__(
+        self,
+        status: int | None,
+        bytes_in: int = 0,
+        bytes_out: int = 0,
+        duration: float = 0.0,
+        attempts: tuple[Attempt, ...] = (),
+        error: Exception | None = None,
+        truncated: bool = False,
+    ) -> None:
+        self.status = status  # None: the client left before a head was sent
+        self.bytes_in = bytes_in  # of the request's body
+        self.bytes_out = bytes_out  # of the reply's body
+        self.duration = duration  # seconds
+        self.attempts = attempts
+        self.error = error  # a GatewayError, or a plugin's bug with its name
+        self.truncated = truncated
+
+
+def new_id() -> str:
+    """128 random bits in hex. Not a secret: a name to find one exchange by."""
+    return f"{random.getrandbits(128):032x}"
+
+
+def problem(error: GatewayError, request_id: str) -> Reply:
+    """The problem+json (RFC 9457) that tells a client of `error`. Nothing of our insides is in it."""
+    content: dict[str, object] = {"type": error.type, "title": error.title, "status": error.status}
+    if error.detail:
+        content["detail"] = error.detail
+    content["request_id"] = request_id
+    content.update(error.fields)
+    reply = Reply.json(error.status, content, "application/problem+json")
+    reply.headers["Cache-Control"] = "no-store"
+    reply.headers.extend(error.headers)
+    return reply
+
+
+async def read_all(stream: Stream, limit: int, announced: int | None = None) -> bytes:
+    """A whole body of at most `limit` bytes. Raises PayloadTooLarge, and whatever cut the stream."""
+    if announced is not None and announced > limit:
+        raise PayloadTooLarge(limit)
+    pieces: list[bytes] = []
+    size = 0
+    while piece := await stream.read():
+        size += len(piece)
+        if size > limit:
+            raise PayloadTooLarge(limit)
+        pieces.append(piece)
+    return b"".join(pieces)

@@ -1,0 +1,195 @@
+"""The compiled list of plugins of one route: flat tuples, and the one function that walks them down to the upstream and back up."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.errors import ClientGone, GatewayError, NotFound, PluginError
+from gateway.exchange import Attempt, End, Exchange, Reply, problem
+from gateway.plugin import Mode, Plugin
+
+log = logging.getLogger("gateway.pipeline")
+
+Send = Callable[[Exchange, "Pipeline"], Awaitable[Reply]]
+"""Ask the upstream: raises a GatewayError when there is no answer to pass on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One plugin in its place in the list."""
+
+    name: str
+    plugin: Plugin[Any]
+    mode: Mode = "enforce"
+
+
+async def no_upstream(ex: Exchange, pipeline: Pipeline) -> Reply:
+    raise NotFound("Nothing answers here.", reason="no plugin answered and the route has no upstream")
+
+
+class Pipeline:
+    """Build once with the entries of a route, outermost first; then `answer` each exchange and `end` it.
+
+    A reply made at depth n passes the plugins above n on its way up, and no others; the upstream's reply passes all.
+    """
+
+    __slots__ = ("_attempt", "_body", "_down", "_ends", "_names", "_up", "depth", "entries", "is_async", "send")
+
+    def __init__(self, entries: Sequence[Entry], send: Send = no_upstream) -> None:
+        self.entries = tuple(entry for entry in entries if entry.mode != "off")
+        self.send = send
+        self.depth = len(self.entries)
+        self._names = tuple(entry.name for entry in self.entries)
+        self._down = tuple((n, hook, _is_async(hook)) for n, entry in enumerate(self.entries) if (hook := _request_hook(entry)))
+        responders = [(n, hook, _is_async(hook)) for n, entry in enumerate(self.entries) if (hook := _hook(entry, "on_response"))]
+        chunkers = [
+            (_hook(entry, "on_chunk"), _hook(entry, "on_body_end"))
+            for entry in self.entries
+            if _hook(entry, "on_chunk") or _hook(entry, "on_body_end")
+        ]
+        chunk_depths = [n for n, entry in enumerate(self.entries) if _hook(entry, "on_chunk") or _hook(entry, "on_body_end")]
+        enders = [(n, hook) for n, entry in enumerate(self.entries) if (hook := _hook(entry, "on_end"))]
+        depths = range(self.depth + 1)
+        # One ready tuple for each depth at which a reply can be made, innermost plugin first.
+        self._up = tuple(tuple(step for step in reversed(responders) if step[0] < depth) for depth in depths)
+        self._body = tuple(
+            tuple(hooks for n, hooks in reversed(list(zip(chunk_depths, chunkers, strict=True))) if n < depth) for depth in depths
+        )
+        # A plugin that answered, or failed, was reached: its own on_end runs too.
+        self._ends = tuple(tuple(step for step in reversed(enders) if step[0] <= depth) for depth in depths)
+        self._attempt = tuple((n, hook) for n, entry in enumerate(self.entries) if (hook := _hook(entry, "on_attempt")))
+        self.is_async = any(step[2] for step in (*self._down, *responders))
+
+    async def answer(self, ex: Exchange) -> tuple[Reply, int, Exception | None]:
+        """The reply with its head final, the depth it was made at, and the failure it tells of, if it does.
+
+        Only ClientGone and cancellation come out of here as exceptions.
+        """
+        depth = 0
+        failure: Exception | None = None
+        found: Any
+        try:
+            for depth, hook, is_async in self._down:
+                found = hook(ex)
+                if is_async:
+                    found = await found
+                if found is not None:
+                    reply: Reply = found
+                    break
+            else:
+                depth = self.depth
+                reply = await self.send(ex, self)
+        except GatewayError as error:
+            failure, reply = error, problem(error, ex.request_id)
+        except ClientGone:
+            raise
+        except Exception as error:
+            failure, reply = self._blame(depth, "on_request", ex, error)
+        for n, hook, is_async in self._up[depth]:
+            try:
+                found = hook(ex, reply)
+                if is_async:
+                    found = await found
+                if found is not None:
+                    reply = found
+            except GatewayError as error:
+                failure, reply = error, problem(error, ex.request_id)
+            except ClientGone:
+                raise
+            except Exception as error:
+                failure, reply = self._blame(n, "on_response", ex, error)
+        return reply, depth, failure
+
+    def attempt(self, ex: Exchange, attempt: Attempt) -> None:
+        """Before each try at the upstream: every plugin that asked sees it, outermost first."""
+        for n, hook in self._attempt:
+            try:
+                hook(ex, attempt)
+            except GatewayError:
+                raise
+            except Exception as error:
+                raise self._blame(n, "on_attempt", ex, error)[0] from error
+
+    def body_hooks(self, depth: int) -> tuple[tuple[Any, Any], ...]:
+        """(on_chunk, on_body_end) of the plugins above `depth` that touch bodies, innermost first; either may be None."""
+        return self._body[depth]
+
+    def end(self, ex: Exchange, depth: int, end: End) -> None:
+        """Tell every plugin that was reached how the exchange ended; a failing one keeps none of the others from it."""
+        for n, hook in self._ends[depth]:
+            try:
+                hook(ex, end)
+            except Exception as error:
+                self._blame(n, "on_end", ex, error)
+
+    def _blame(self, n: int, hook: str, ex: Exchange, error: Exception) -> tuple[PluginError, Reply]:
+        name = self._names[n] if n < self.depth else "the gateway"
+        log.error("%s: %s failed: route=%s request_id=%s", name, hook, ex.route, ex.request_id, exc_info=error)
+        failure = PluginError(reason=f"{name}.{hook}: {type(error).__name__}: {error}")
+        return failure, problem(failure, ex.request_id)
+
+
+def transform(hooks: tuple[tuple[Any, Any], ...], ex: Exchange, chunk: bytes) -> bytes:
+    """One piece of a body through the hooks, innermost first."""
+    for on_chunk, _ in hooks:
+        if on_chunk is not None and chunk:
+            chunk = on_chunk(ex, chunk)
+    return chunk
+
+
+def finish(hooks: tuple[tuple[Any, Any], ...], ex: Exchange) -> bytes:
+    """What the hooks kept back: each one's rest passes through those above it."""
+    rest = b""
+    for on_chunk, on_body_end in hooks:
+        if rest and on_chunk is not None:
+            rest = on_chunk(ex, rest)
+        if on_body_end is not None:
+            rest += on_body_end(ex)
+    return rest
+
+
+def _hook(entry: Entry, name: str) -> Any:
+    """The bound method when the plugin overrides `name`; None when it would cost a call for nothing."""
+    overridden = getattr(type(entry.plugin), name) is not getattr(Plugin, name)
+    return getattr(entry.plugin, name) if overridden else None
+
+
+def _request_hook(entry: Entry) -> Any:
+    hook = _hook(entry, "on_request")
+    if hook is None or entry.mode == "enforce" or entry.plugin.handles_mode:
+        return hook
+    return _observed(entry.name, hook, _is_async(hook))
+
+
+def _observed(name: str, hook: Any, is_async: bool) -> Any:
+    """The same hook, but what it would have answered is only noted."""
+
+    def outcome(ex: Exchange, status: int | None) -> None:
+        if status is not None:
+            ex.note("observe", plugin=name, status=status)
+
+    def observe(ex: Exchange) -> None:
+        try:
+            reply = hook(ex)
+        except GatewayError as error:
+            outcome(ex, error.status)
+        else:
+            outcome(ex, None if reply is None else reply.status)
+
+    async def observe_async(ex: Exchange) -> None:
+        try:
+            reply = await hook(ex)
+        except GatewayError as error:
+            outcome(ex, error.status)
+        else:
+            outcome(ex, None if reply is None else reply.status)
+
+    return observe_async if is_async else observe
+
+
+def _is_async(hook: Any) -> bool:
+    return inspect.iscoroutinefunction(hook)

@@ -1,0 +1,153 @@
+"""The contract between the gateway and its plugins: all that a plugin may import, and how an entry becomes one.
+
+Requests flow down the list of plugins, replies flow up it. A plugin is a class in a file of its own name; overriding a hook is
+what opts into it, and a hook may be `async`. docs/writing-a-plugin.md builds one from nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin
+
+from pydantic import Field
+
+from gateway import errors
+from gateway.config.settings import Duration, Settings, Size
+from gateway.errors import BadRequest, Forbidden, GatewayError, NotFound, PayloadTooLarge, QuotaExceeded, Unauthorized, Unavailable
+from gateway.exchange import Attempt, End, Entity, Exchange, Headers, Reply, new_id
+from gateway.store.memory import Decision, MemoryStore
+
+__all__ = [
+    "Attempt",
+    "BadRequest",
+    "Decision",
+    "Duration",
+    "End",
+    "Entity",
+    "Exchange",
+    "Field",
+    "Forbidden",
+    "GatewayError",
+    "Headers",
+    "Host",
+    "Mode",
+    "NoSettings",
+    "NotFound",
+    "PayloadTooLarge",
+    "Plugin",
+    "QuotaExceeded",
+    "Reply",
+    "Settings",
+    "Size",
+    "Unauthorized",
+    "Unavailable",
+    "errors",
+    "new_id",
+]
+
+Mode = Literal["enforce", "observe", "off"]
+
+
+class NoSettings(Settings):
+    """The settings of a plugin that has none."""
+
+
+@dataclass(slots=True)
+class Host:
+    """What a plugin is given: one for each entry of the policy. gateway.testing.host() makes one with memory twins."""
+
+    clock: Callable[[], float]  # seconds, monotonic
+    mode: Mode
+    route: str  # "" for an entry of the common list
+    store: MemoryStore  # counters
+    log: logging.Logger
+    write_line: Callable[[bytes], None]  # one line of the access log; never blocks
+    is_ready: Callable[[], bool]  # false while the gateway drains
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run `work` beside the requests; owned by the policy, cancelled with it. What it raises is logged."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self.tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.log.error("%s failed", task.get_name(), exc_info=error)
+
+    async def run_blocking(self, call: Callable[[], Any]) -> Any:
+        """Run what blocks (a library's file or network call, long computing) in a thread, off the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(None, call)
+
+
+S = TypeVar("S", bound=Settings)
+
+HOOKS = ("on_request", "on_attempt", "on_response", "on_chunk", "on_body_end", "on_end")
+
+
+class Plugin(Generic[S]):
+    """One concern of the gateway. Override the hooks you need; the others cost nothing.
+
+    One instance for each entry in the YAML: an entry in the common list serves all routes and shares its state over them,
+    one in a route serves that route.
+    """
+
+    once: ClassVar[bool] = False
+    """A route's entry replaces the common one (cors, security_headers, body_limit); else both run."""
+    needs_body: ClassVar[bool] = False
+    """Reads whole bodies: refused at load on a route that streams."""
+    handles_mode: ClassVar[bool] = False
+    """Has effects of its own and reads host.mode; for all others `mode: observe` discards what they answer."""
+    survives_client: ClassVar[bool] = False
+    """Once sent upstream, the exchange runs to its end though the client left."""
+
+    settings: ClassVar[type[Settings]] = NoSettings
+    """Filled in from `Plugin[...]`."""
+
+    def __init_subclass__(cls, **kw: Any) -> None:
+        super().__init_subclass__(**kw)
+        for name, value in vars(cls).items():
+            if name.startswith("on_") and callable(value) and name not in HOOKS:
+                raise TypeError(f"{cls.__module__}.{cls.__qualname__}.{name} is no hook; the hooks are {', '.join(HOOKS)}")
+        for base in getattr(cls, "__orig_bases__", ()):
+            if get_origin(base) is Plugin and isinstance(settings := get_args(base)[0], type):
+                cls.settings = settings
+
+    def __init__(self, settings: S, host: Host) -> None:
+        self.host = host
+
+    async def start(self) -> None:
+        """Before the first request: open what is needed. An exception refuses the policy."""
+
+    async def stop(self) -> None:
+        """After the last request; also right after a failed start."""
+
+    def on_request(self, ex: Exchange) -> Reply | Coroutine[Any, Any, Reply | None] | None:
+        """Going down: a Reply answers here, None goes on, a GatewayError is an answer too."""
+        return None
+
+    def on_attempt(self, ex: Exchange, attempt: Attempt) -> None:
+        """Before each try at the upstream. Never async: it stands between a picked connection and its use."""
+
+    def on_response(self, ex: Exchange, reply: Reply) -> Reply | Coroutine[Any, Any, Reply | None] | None:
+        """Coming up, before the first byte: change the head in place, or return another reply."""
+        return None
+
+    def on_chunk(self, ex: Exchange, chunk: bytes) -> bytes:
+        """Coming up: a piece of the body; may return b"" and keep it. Not called for HEAD, 204, 304, upgrades."""
+        return chunk
+
+    def on_body_end(self, ex: Exchange) -> bytes:
+        """Coming up: what is left to send. Not called when the body was cut."""
+        return b""
+
+    def on_end(self, ex: Exchange, end: End) -> None:
+        """Always, for each plugin whose on_request was reached, also when the client left. Release, count, log."""
+
+    def explain(self, ex: Exchange) -> str | None:
+        """What this plugin would decide for this request, without moving anything."""
+        return None

@@ -1,0 +1,114 @@
+"""A body on its way from one connection to another: a small bounded queue with backpressure, and no copy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+HIGH = 256 * 1024
+"""Bytes waiting at which the sender is paused; it goes on below a quarter of that."""
+
+Trailers = tuple[tuple[str, str], ...]
+
+
+def _nothing() -> None:
+    return None
+
+
+class Stream:
+    """Fed by one connection's `data_received`, read by one coroutine.
+
+    `pause` and `resume` stop and start the feeding connection; `started` is called by the first read (the front answers
+    `Expect: 100-continue` there). `trailers` is complete when `read` has returned b"".
+    """
+
+    __slots__ = ("_ended", "_error", "_loop", "_paused", "_pieces", "_size", "_waiter", "pause", "resume", "started", "total", "trailers")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, pause: Callable[[], None] = _nothing, resume: Callable[[], None] = _nothing
+    ) -> None:
+        self._loop = loop
+        self._pieces: deque[bytes] = deque()
+        self._size = 0
+        self._ended = False
+        self._paused = False
+        self._error: BaseException | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self.pause = pause
+        self.resume = resume
+        self.started: Callable[[], None] | None = None
+        self.trailers: Trailers = ()
+        self.total = 0  # bytes fed so far
+
+    @property
+    def ended(self) -> bool:
+        """All pieces have been fed; some may still wait to be read."""
+        return self._ended
+
+    @property
+    def failed(self) -> bool:
+        return self._error is not None
+
+    def feed(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._size += len(piece)
+        self.total += len(piece)
+        if self._size > HIGH and not self._paused:
+            self._paused = True
+            self.pause()
+        self._wake()
+
+    def end(self, trailers: Trailers = ()) -> None:
+        self._ended = True
+        self.trailers = trailers
+        self._wake()
+
+    def fail(self, error: BaseException) -> None:
+        """The body is cut: reads raise `error` at once, and what waits is not delivered as if it were whole."""
+        if not self._ended and self._error is None:
+            self._error = error
+            self._wake()
+
+    def unread(self, pieces: list[bytes]) -> None:
+        """Put back what was read, in front, to be read again."""
+        self._pieces.extendleft(reversed(pieces))
+        self._size += sum(map(len, pieces))
+
+    def take(self) -> bytes | None:
+        """All that waits, when the body is already whole; else None. Never waits."""
+        if not self._ended or self._error is not None:
+            return None
+        pieces = self._pieces
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self._size = 0
+        return data
+
+    async def read(self) -> bytes:
+        """The next piece; b"" at the end. Raises what `fail` was given."""
+        if self.started is not None:
+            self.started()
+            self.started = None
+        while not self._pieces:
+            if self._error is not None:
+                raise self._error
+            if self._ended:
+                return b""
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        if self._error is not None:
+            raise self._error
+        piece = self._pieces.popleft()
+        self._size -= len(piece)
+        if self._paused and self._size < HIGH // 4:
+            self._paused = False
+            self.resume()
+        return piece
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

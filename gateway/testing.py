@@ -1,0 +1,137 @@
+"""For tests of plugins, ours and yours: an exchange, a host, a clock moved by hand and an upstream that answers as told.
+
+plugin = load("rate_limit", {"limit": 2, "window": "1m"}, host=host(clock=clock))
+reply = run(pipeline(plugin), exchange("GET", "/"))
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.exchange import Attempt, End, Exchange, Headers, Reply
+from gateway.pipeline import Entry, Pipeline, no_upstream
+from gateway.plugin import Host, Mode, Plugin
+from gateway.registry import Registry
+from gateway.store.memory import MemoryStore
+from gateway.stream import Stream
+from gateway.target import canonical
+
+
+@dataclass(slots=True)
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@dataclass(slots=True)
+class FakeUpstream:
+    """Answers with `reply` (a Reply, an exception, or a function of the exchange) and keeps what it was sent."""
+
+    reply: Reply | Exception | Callable[[Exchange], Reply] = field(default_factory=lambda: Reply.json(200, {"ok": True}))
+    requests: list[tuple[str, str, Headers, bytes]] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+
+    async def send(self, ex: Exchange, pipeline: Pipeline) -> Reply:
+        attempt = Attempt(len(ex.attempts) + 1, "http://upstream.test", ex.headers.copy())
+        ex.attempts = (*ex.attempts, attempt)
+        pipeline.attempt(ex, attempt)
+        self.attempts.append(attempt)
+        self.requests.append((ex.method, ex.target, attempt.headers, await ex.body()))
+        if isinstance(self.reply, Exception):
+            raise self.reply
+        reply = self.reply(ex) if callable(self.reply) else self.reply
+        reply.upstream = attempt.target
+        return reply
+
+
+def exchange(
+    method: str = "GET",
+    target: str = "/",
+    headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
+    body: bytes | None = None,
+    *,
+    client: str = "192.0.2.1",
+    host: str = "gateway.test",
+    scheme: str = "http",
+    params: Mapping[str, str] | None = None,
+    route: str = "test",
+    started: float = 0.0,
+) -> Exchange:
+    """An exchange as the front would make it, its body ready to be read."""
+    address = canonical(target)
+    ex = Exchange(
+        method, address.target, address.path, address.query, Headers(headers), host=host, client=client, scheme=scheme, started=started
+    )
+    ex.params = params or {}
+    ex.route = route
+    if body is not None:
+        ex.set_body(body)
+    return ex
+
+
+def streamed(*pieces: bytes) -> Stream:
+    """A stream that has these pieces and its end. Needs a running loop."""
+    stream = Stream(asyncio.get_running_loop())
+    for piece in pieces:
+        stream.feed(piece)
+    stream.end()
+    return stream
+
+
+def host(
+    *,
+    clock: Callable[[], float] | None = None,
+    mode: Mode = "enforce",
+    route: str = "",
+    lines: list[bytes] | None = None,
+    ready: bool = True,
+) -> Host:
+    """A host whose store is memory, whose access log is the list `lines`, and which is ready if you say so."""
+    clock = clock or Clock()
+    kept = [] if lines is None else lines
+    return Host(
+        clock=clock,
+        mode=mode,
+        route=route,
+        store=MemoryStore(clock),
+        log=logging.getLogger("gateway.test"),
+        write_line=kept.append,
+        is_ready=lambda: ready,
+    )
+
+
+def load(
+    name: str, settings: Mapping[str, Any] | None = None, *, host: Host | None = None, registry: Registry | None = None
+) -> Plugin[Any]:
+    """The plugin `name` with these settings, checked as the policy's would be. Raises pydantic's ValidationError."""
+    cls = (registry or Registry()).load(name)
+    return cls(cls.settings.model_validate(settings or {}), host or globals()["host"]())
+
+
+def pipeline(*plugins: Plugin[Any], upstream: FakeUpstream | None = None, mode: Mode = "enforce") -> Pipeline:
+    """A pipeline of these plugins, outermost first."""
+    entries = [Entry(type(plugin).__module__.rpartition(".")[2], plugin, mode) for plugin in plugins]
+    return Pipeline(entries, no_upstream if upstream is None else upstream.send)
+
+
+def run(pipeline: Pipeline, ex: Exchange) -> Reply:
+    """Answer `ex` and end it, as the front would; for tests that need no loop of their own."""
+
+    async def whole() -> Reply:
+        reply, depth, error = await pipeline.answer(ex)
+        data = b"" if reply.entity is None else reply.entity.data
+        pipeline.end(ex, depth, End(reply.status, bytes_out=len(data), attempts=ex.attempts, error=error))
+        return reply
+
+    return asyncio.run(whole())
