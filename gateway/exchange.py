@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -35,9 +35,13 @@ class Exchange:
         "client",
         "consumer",
         "content_length",
+        "depth",
+        "failure",
         "groups",
+        "has_raw_bytes",
         "headers",
         "host",
+        "interim",
         "method",
         "notes",
         "params",
@@ -47,6 +51,7 @@ class Exchange:
         "scheme",
         "started",
         "stream",
+        "takes_trailers",
         "target",
         "upgrade",
     )
@@ -88,6 +93,11 @@ class Exchange:
         self.groups: tuple[str, ...] = ()
         self.attempts: tuple[Attempt, ...] = ()
         self.notes: list[tuple[str, dict[str, object]]] | None = None
+        self.interim: Callable[[int, Headers], None] | None = None  # passes a 102 or 103 on to the client
+        self.takes_trailers = False  # the client said TE: trailers
+        self.has_raw_bytes = False  # a header value may hold bytes that are not UTF-8
+        self.depth = 0  # how far down the pipeline it came, and
+        self.failure: Exception | None = None  # what its reply tells of, if it failed: both for the pipeline and its front
         self._request_id = ""
         self._body: bytes | None = None
         self._json: Any = None
@@ -131,7 +141,7 @@ class Exchange:
     def set_body(self, body: bytes, content_type: str | None = None) -> None:
         """Replace what goes upstream: the length is set anew, fields that described the old bytes are dropped."""
         for name in BODY_FIELDS:
-            self.headers.pop(name, None)
+            self.headers.popall(name, None)
         if content_type is not None:
             self.headers["Content-Type"] = content_type
         self._body = body
@@ -139,12 +149,13 @@ class Exchange:
         self.content_length = len(body)
 
     def limit_body(self, limit: int) -> None:
-        """Let bodies of up to `limit` bytes pass. Raises PayloadTooLarge at once when a longer one was announced."""
+        """Let bodies of up to `limit` bytes pass. Raises PayloadTooLarge at once when a longer one was announced, or read."""
         self.body_limit = limit
         self.check_length()
 
     def check_length(self) -> None:
-        if self.content_length is not None and self.content_length > self.body_limit:
+        length = self.content_length if self._body is None else len(self._body)
+        if length is not None and length > self.body_limit:
             raise PayloadTooLarge(self.body_limit)
 
     def note(self, kind: str, **fields: object) -> None:
@@ -170,7 +181,7 @@ class Reply:
     `headers` never hold framing or hop-by-hop fields: whoever sends the reply adds them.
     """
 
-    __slots__ = ("entity", "headers", "length", "reason", "status", "stream", "tunnel", "upstream")
+    __slots__ = ("entity", "has_raw_bytes", "headers", "length", "reason", "status", "stream", "tunnel", "upstream")
 
     def __init__(
         self,
@@ -190,6 +201,7 @@ class Reply:
         self.length = length  # Content-Length of a streamed or absent (HEAD, 304) body, when known
         self.reason = reason
         self.upstream = upstream  # the target that answered; "" for a reply made here
+        self.has_raw_bytes = False  # a header value may hold bytes that are not UTF-8
         self.tunnel: Any = None  # the upstream's connection after a 101
 
     @classmethod
@@ -223,7 +235,7 @@ class Reply:
     def set_body(self, body: bytes, content_type: str | None = None) -> None:
         """Replace the body: a streamed one is left unread, fields that described the old bytes are dropped."""
         for name in (*BODY_FIELDS, "ETag", "Last-Modified", "Accept-Ranges", "Content-Range", "Content-Language"):
-            self.headers.pop(name, None)
+            self.headers.popall(name, None)
         if content_type is not None:
             self.headers["Content-Type"] = content_type
         self.entity = Entity(body)

@@ -37,7 +37,7 @@ class Pipeline:
     A reply made at depth n passes the plugins above n on its way up, and no others; the upstream's reply passes all.
     """
 
-    __slots__ = ("_attempt", "_body", "_down", "_ends", "_names", "_up", "depth", "entries", "is_async", "send")
+    __slots__ = ("_attempt", "_body", "_down", "_ends", "_names", "_up", "depth", "entries", "is_async", "send", "survives_client")
 
     def __init__(self, entries: Sequence[Entry], send: Send = no_upstream) -> None:
         self.entries = tuple(entry for entry in entries if entry.mode != "off")
@@ -62,18 +62,17 @@ class Pipeline:
         # A plugin that answered, or failed, was reached: its own on_end runs too.
         self._ends = tuple(tuple(step for step in reversed(enders) if step[0] <= depth) for depth in depths)
         self._attempt = tuple((n, hook) for n, entry in enumerate(self.entries) if (hook := _hook(entry, "on_attempt")))
+        self.survives_client = any(entry.plugin.survives_client for entry in self.entries)
         self.is_async = any(step[2] for step in (*self._down, *responders))
 
-    async def answer(self, ex: Exchange) -> tuple[Reply, int, Exception | None]:
-        """The reply with its head final, the depth it was made at, and the failure it tells of, if it does.
+    async def answer(self, ex: Exchange) -> Reply:
+        """The reply, its head final. `ex.depth` says how far down the exchange came, `ex.failure` what the reply tells of.
 
         Only ClientGone and cancellation come out of here as exceptions.
         """
-        depth = 0
-        failure: Exception | None = None
         found: Any
         try:
-            for depth, hook, is_async in self._down:
+            for ex.depth, hook, is_async in self._down:
                 found = hook(ex)
                 if is_async:
                     found = await found
@@ -81,28 +80,30 @@ class Pipeline:
                     reply: Reply = found
                     break
             else:
-                depth = self.depth
+                ex.depth = self.depth
                 reply = await self.send(ex, self)
         except GatewayError as error:
-            failure, reply = error, problem(error, ex.request_id)
+            reply = _told(ex, error)
         except ClientGone:
             raise
         except Exception as error:
-            failure, reply = self._blame(depth, "on_request", ex, error)
-        for n, hook, is_async in self._up[depth]:
+            reply = _told(ex, self._blame(ex.depth, "on_request", ex, error))
+        for n, hook, is_async in self._up[ex.depth]:
             try:
                 found = hook(ex, reply)
                 if is_async:
                     found = await found
-                if found is not None:
-                    reply = found
             except GatewayError as error:
-                failure, reply = error, problem(error, ex.request_id)
+                found = _told(ex, error)
             except ClientGone:
                 raise
             except Exception as error:
-                failure, reply = self._blame(n, "on_response", ex, error)
-        return reply, depth, failure
+                found = _told(ex, self._blame(n, "on_response", ex, error))
+            if found is not None:
+                if reply.stream is not None and found.stream is not reply.stream:
+                    reply.stream.abandon()
+                reply = found
+        return reply
 
     def attempt(self, ex: Exchange, attempt: Attempt) -> None:
         """Before each try at the upstream: every plugin that asked sees it, outermost first."""
@@ -112,25 +113,29 @@ class Pipeline:
             except GatewayError:
                 raise
             except Exception as error:
-                raise self._blame(n, "on_attempt", ex, error)[0] from error
+                raise self._blame(n, "on_attempt", ex, error) from error
 
-    def body_hooks(self, depth: int) -> tuple[tuple[Any, Any], ...]:
-        """(on_chunk, on_body_end) of the plugins above `depth` that touch bodies, innermost first; either may be None."""
-        return self._body[depth]
+    def body_hooks(self, ex: Exchange) -> tuple[tuple[Any, Any], ...]:
+        """(on_chunk, on_body_end) of the plugins the reply passes that touch bodies, innermost first; either may be None."""
+        return self._body[ex.depth]
 
-    def end(self, ex: Exchange, depth: int, end: End) -> None:
+    def end(self, ex: Exchange, end: End) -> None:
         """Tell every plugin that was reached how the exchange ended; a failing one keeps none of the others from it."""
-        for n, hook in self._ends[depth]:
+        for n, hook in self._ends[ex.depth]:
             try:
                 hook(ex, end)
             except Exception as error:
                 self._blame(n, "on_end", ex, error)
 
-    def _blame(self, n: int, hook: str, ex: Exchange, error: Exception) -> tuple[PluginError, Reply]:
+    def _blame(self, n: int, hook: str, ex: Exchange, error: Exception) -> PluginError:
         name = self._names[n] if n < self.depth else "the gateway"
         log.error("%s: %s failed: route=%s request_id=%s", name, hook, ex.route, ex.request_id, exc_info=error)
-        failure = PluginError(reason=f"{name}.{hook}: {type(error).__name__}: {error}")
-        return failure, problem(failure, ex.request_id)
+        return PluginError(reason=f"{name}.{hook}: {type(error).__name__}: {error}")
+
+
+def _told(ex: Exchange, failure: GatewayError) -> Reply:
+    ex.failure = failure
+    return problem(failure, ex.request_id)
 
 
 def transform(hooks: tuple[tuple[Any, Any], ...], ex: Exchange, chunk: bytes) -> bytes:

@@ -20,10 +20,25 @@ class Stream:
     """Fed by one connection's `data_received`, read by one coroutine.
 
     `pause` and `resume` stop and start the feeding connection; `started` is called by the first read (the front answers
-    `Expect: 100-continue` there). `trailers` is complete when `read` has returned b"".
+    `Expect: 100-continue` there), `abandoned` when the reader gives up before the end. `trailers` is complete when `read`
+    has returned b"".
     """
 
-    __slots__ = ("_ended", "_error", "_loop", "_paused", "_pieces", "_size", "_waiter", "pause", "resume", "started", "total", "trailers")
+    __slots__ = (
+        "_ended",
+        "_error",
+        "_loop",
+        "_paused",
+        "_pieces",
+        "_size",
+        "_waiter",
+        "abandoned",
+        "pause",
+        "resume",
+        "started",
+        "total",
+        "trailers",
+    )
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, pause: Callable[[], None] = _nothing, resume: Callable[[], None] = _nothing
@@ -38,8 +53,14 @@ class Stream:
         self.pause = pause
         self.resume = resume
         self.started: Callable[[], None] | None = None
+        self.abandoned: Callable[[], None] | None = None
         self.trailers: Trailers = ()
         self.total = 0  # bytes fed so far
+
+    @property
+    def paused(self) -> bool:
+        """The sender was asked to wait, because the reader is slow."""
+        return self._paused
 
     @property
     def ended(self) -> bool:
@@ -69,6 +90,11 @@ class Stream:
         if not self._ended and self._error is None:
             self._error = error
             self._wake()
+
+    def abandon(self) -> None:
+        """The reader wants no more of it: what has not arrived yet need not come."""
+        if not self._ended and self._error is None and self.abandoned is not None:
+            self.abandoned()
 
     def unread(self, pieces: list[bytes]) -> None:
         """Put back what was read, in front, to be read again."""

@@ -111,12 +111,10 @@ def host(
     )
 
 
-def load(
-    name: str, settings: Mapping[str, Any] | None = None, *, host: Host | None = None, registry: Registry | None = None
-) -> Plugin[Any]:
+def load(name: str, settings: object = None, *, host: Host | None = None, registry: Registry | None = None) -> Plugin[Any]:
     """The plugin `name` with these settings, checked as the policy's would be. Raises pydantic's ValidationError."""
     cls = (registry or Registry()).load(name)
-    return cls(cls.settings.model_validate(settings or {}), host or globals()["host"]())
+    return cls(cls.settings.model_validate({} if settings is None else settings), host or globals()["host"]())
 
 
 def pipeline(*plugins: Plugin[Any], upstream: FakeUpstream | None = None, mode: Mode = "enforce") -> Pipeline:
@@ -129,9 +127,9 @@ def run(pipeline: Pipeline, ex: Exchange) -> Reply:
     """Answer `ex` and end it, as the front would; for tests that need no loop of their own."""
 
     async def whole() -> Reply:
-        reply, depth, error = await pipeline.answer(ex)
+        reply = await pipeline.answer(ex)
         data = b"" if reply.entity is None else reply.entity.data
-        pipeline.end(ex, depth, End(reply.status, bytes_out=len(data), attempts=ex.attempts, error=error))
+        pipeline.end(ex, End(reply.status, bytes_out=len(data), attempts=ex.attempts, error=ex.failure))
         return reply
 
     return asyncio.run(whole())

@@ -1,0 +1,95 @@
+"""The gateway as a process: sockets bound, the policy compiled, signals heard, everything ended in order."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import sys
+
+import uvloop
+
+from gateway.app import App
+from gateway.config.policy import Policy
+from gateway.server.front import Front
+from gateway.server.listener import Address, Certificate, Listener
+from gateway.telemetry.lines import LineWriter
+from gateway.wire import require_c_extensions
+
+log = logging.getLogger("gateway")
+
+
+def serve(policy: Policy) -> int:
+    """Run until SIGTERM or SIGINT; a second signal ends at once. Returns the exit code. Raises ConfigError."""
+    logging.basicConfig(
+        stream=sys.stderr, level=policy.telemetry.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    lines = LineWriter(sys.stdout.fileno())
+    app = App(policy, lines.write)
+    try:
+        require_c_extensions()
+        listeners = _bind(policy)
+    except (OSError, RuntimeError) as error:
+        print(f"gateway: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    return uvloop.run(_run(app, listeners, lines))
+
+
+def _bind(policy: Policy) -> list[Listener]:
+    """All addresses, or none. Raises OSError that says which one cannot be had."""
+    listeners: list[Listener] = []
+    try:
+        for settings in policy.server.listen:
+            address = Address(settings.host, settings.port)
+            tls = settings.tls
+            try:
+                certificate = None if tls is None else Certificate(str(tls.cert), str(tls.key), tls.min_version)
+                listeners.append(Listener(address, certificate))
+            except OSError as error:  # ssl.SSLError is one
+                raise OSError(f"cannot listen on {address}: {error.strerror or error}") from error
+    except OSError:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+async def _run(app: App, listeners: list[Listener], lines: LineWriter) -> int:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    lines.start()
+    try:
+        await app.start()
+    except Exception as error:
+        log.error("the policy cannot be started: %s", error, exc_info=error)
+        for listener in listeners:
+            listener.close()
+        return 1
+    front = Front(app, listeners)
+    await front.start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _on_signal, stop)
+    _tune_collector()
+    for listener in listeners:
+        log.info("listening on %s://%s", listener.scheme, listener.address)
+    await stop.wait()
+    log.info("draining")
+    await front.drain()
+    await app.stop()
+    lines.stop()
+    log.info("ended")
+    return 0
+
+
+def _on_signal(stop: asyncio.Event) -> None:
+    if stop.is_set():
+        raise SystemExit(1)
+    stop.set()
+
+
+def _tune_collector() -> None:
+    """What is loaded lives as long as the process: the collector need not look at it again, nor look so often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)

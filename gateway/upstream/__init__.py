@@ -1,0 +1,106 @@
+"""The way to the upstream services: connections of our own, one unambiguous request whatever came in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from gateway.errors import GatewayError, PayloadTooLarge
+from gateway.exchange import Attempt, Exchange, Headers, Reply
+from gateway.pipeline import Pipeline
+from gateway.upstream.connection import Stale
+from gateway.upstream.target import Target
+from gateway.wire import serialize
+
+__all__ = ["Target", "Upstream"]
+
+REPLAYABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
+"""Idempotent (RFC 9110, section 9.2.2): sent twice they mean what they mean once."""
+WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
+"""Methods whose lack of a body is said, Content-Length: 0 (RFC 9110, section 8.6)."""
+
+
+class Upstream:
+    """A named service: its targets, taken in turn."""
+
+    def __init__(self, name: str, targets: Sequence[Target]) -> None:
+        self.name = name
+        self.targets = tuple(targets)
+        self.replays = 0
+        self._turn = -1
+
+    def start(self) -> None:
+        for target in self.targets:
+            target.start()
+
+    def stop(self) -> None:
+        for target in self.targets:
+            target.stop()
+
+    def _next(self) -> Target:
+        self._turn = turn = (self._turn + 1) % len(self.targets)
+        return self.targets[turn]
+
+    async def send(self, ex: Exchange, pipeline: Pipeline) -> Reply:
+        """The reply of one of the targets. Raises a GatewayError when there is none to pass on.
+
+        Exactly one request is sent twice: an idempotent one without a body, on a connection that was used before and closed
+        without a byte of an answer, for then it closed while the request was on its way (RFC 9112, section 9.3.1).
+        """
+        ex.check_length()
+        body = ex.body_at_hand
+        stream = ex.stream if body is None else None
+        if stream is not None and (body := stream.take()) is not None:
+            if len(body) > ex.body_limit:
+                raise PayloadTooLarge(ex.body_limit)
+            stream = None
+        target = self._next()
+        connection = target.free()
+        while True:
+            attempt = Attempt(len(ex.attempts) + 1, target.url, ex.headers.copy())
+            ex.attempts = (*ex.attempts, attempt)
+            pipeline.attempt(ex, attempt)
+            reused = connection is not None
+            try:
+                if connection is None:
+                    connection = await target.connect()
+                head, chunked = request_head(ex, attempt.headers, target.authority, body, stream is not None)
+                reply = await connection.ask(head if not body else head + body, ex, stream, chunked)
+            except GatewayError as error:
+                attempt.error = error
+                if reused and isinstance(error, Stale) and body is None and stream is None and ex.method in REPLAYABLE and not ex.upgrade:
+                    self.replays += 1
+                    connection = None
+                    continue
+                raise
+            except asyncio.CancelledError:
+                if connection is not None:
+                    connection.close()
+                raise
+            attempt.status = reply.status
+            reply.upstream = target.url
+            return reply
+
+
+def request_head(ex: Exchange, headers: Headers, authority: str, body: bytes | None, streams: bool) -> tuple[bytes, bool]:
+    """The head of the one unambiguous request, and whether its body goes in chunks."""
+    chunked = False
+    if "Host" not in headers:
+        headers["Host"] = authority
+    if body is not None:
+        headers["Content-Length"] = str(len(body))
+    elif streams:
+        if ex.content_length is None:
+            chunked = True
+            headers["Transfer-Encoding"] = "chunked"
+        else:
+            headers["Content-Length"] = str(ex.content_length)
+    elif ex.method in WITH_CONTENT:
+        headers["Content-Length"] = "0"
+    if ex.upgrade:
+        headers["Connection"] = "Upgrade"
+        headers["Upgrade"] = ex.upgrade
+    elif ex.takes_trailers:
+        headers["Connection"] = "TE"
+        headers["TE"] = "trailers"
+    return serialize(f"{ex.method} {ex.target} HTTP/1.1", headers, has_raw_bytes=ex.has_raw_bytes), chunked

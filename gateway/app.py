@@ -1,0 +1,161 @@
+"""A policy compiled: its routes with their pipelines, its plugins and its upstreams, ready to be started."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any
+
+from gateway.config.policy import EntrySettings, Policy, RouteSettings
+from gateway.config.upstream import UpstreamSettings
+from gateway.errors import ConfigError, GatewayError, Mistake, NotFound
+from gateway.exchange import Exchange, Reply
+from gateway.pipeline import Entry, Pipeline, no_upstream
+from gateway.plugin import Host, Plugin
+from gateway.router import Route, Router
+from gateway.store.memory import MemoryStore
+from gateway.upstream import Target, Upstream
+
+log = logging.getLogger("gateway")
+
+
+class App:
+    """Immutable once built. `find` gives an exchange its pipeline; everything else happens at load."""
+
+    def __init__(self, policy: Policy, write_line: Callable[[bytes], None], clock: Callable[[], float] = time.monotonic) -> None:
+        """Opens nothing. Raises ConfigError with all that plugins and upstreams refuse of their settings."""
+        self.policy = policy
+        self.draining = False
+        self._clock = clock
+        self._store = MemoryStore(clock)
+        self._write_line = write_line
+        self._plugins: dict[int, Plugin[Any]] = {}  # by the identity of their entry: a common one is shared by all routes
+        self._mistakes: list[Mistake] = []
+        self.upstreams = {name: self._upstream(name, settings) for name, settings in policy.upstreams.items()}
+        self.routes = tuple(self._route(route) for route in policy.routes)
+        self._unrouted = Pipeline(self._entries(policy.plugins, ""), _unrouted)
+        if self._mistakes:
+            raise ConfigError(sorted(set(self._mistakes), key=lambda mistake: (mistake.line, mistake.column)))
+        self.router = Router(self.routes)
+        self._started: list[Plugin[Any]] = []
+
+    async def start(self) -> None:
+        """Start upstreams and plugins, in order. When one fails those started are stopped, and its error is raised."""
+        for upstream in self.upstreams.values():
+            upstream.start()
+        try:
+            for plugin in self._plugins.values():
+                self._started.append(plugin)
+                await plugin.start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Stop what was started, last first; one that fails keeps none of the others from it."""
+        for plugin in reversed(self._started):
+            for task in list(plugin.host.tasks):
+                task.cancel()
+            try:
+                await plugin.stop()
+            except Exception:
+                log.exception("%s did not stop", type(plugin).__name__)
+        self._started.clear()
+        for upstream in self.upstreams.values():
+            upstream.stop()
+
+    def find(self, ex: Exchange) -> Pipeline:
+        """The pipeline of the route that `ex` belongs to; without one, the common plugins around a 404 or 405."""
+        try:
+            route = self.router.find(ex)
+        except GatewayError as error:
+            ex.failure = error
+            return self._unrouted
+        if ex.upgrade and ex.upgrade not in route.upgrades:
+            ex.upgrade = ""  # not taken up: the upstream answers the request it came with (RFC 9110, section 7.8)
+        return route.pipeline
+
+    def _is_ready(self) -> bool:
+        return not self.draining
+
+    def _route(self, route: RouteSettings) -> Route:
+        upstream = self.upstreams.get(route.upstream or "")
+        pipeline = Pipeline(self._entries(self.policy.entries_for(route), route.name), no_upstream if upstream is None else upstream.send)
+        settings = self.policy.upstreams.get(route.upstream or "")
+        return Route(
+            name=route.name,
+            path=route.match.path,
+            pipeline=pipeline,
+            methods=route.match.methods,
+            host=route.match.host,
+            headers=route.match.headers,
+            query=route.match.query,
+            loose=settings is None or settings.paths == "loose",
+            upstream=route.upstream or "",
+            upgrades=route.upgrades,
+        )
+
+    def _entries(self, entries: tuple[EntrySettings, ...], route: str) -> list[Entry]:
+        common = {id(entry) for entry in self.policy.plugins}
+        made = ((entry, self._plugin(entry, "" if id(entry) in common else route)) for entry in entries if entry.mode != "off")
+        return [Entry(entry.name, plugin, entry.mode) for entry, plugin in made if plugin is not None]
+
+    def _plugin(self, entry: EntrySettings, route: str) -> Plugin[Any] | None:
+        """One instance for each entry, made when first met; None when its settings are refused."""
+        if id(entry) not in self._plugins:
+            host = Host(
+                clock=self._clock,
+                mode=entry.mode,
+                route=route,
+                store=self._store,
+                log=logging.getLogger(f"gateway.plugins.{entry.name}"),
+                write_line=self._write_line,
+                is_ready=self._is_ready,
+            )
+            try:
+                self._plugins[id(entry)] = entry.plugin(entry.settings, host)
+            except ValueError as error:
+                self._mistakes.append(entry.mistake(error))
+        return self._plugins.get(id(entry))
+
+    def _upstream(self, name: str, settings: UpstreamSettings) -> Upstream:
+        try:
+            tls = _tls(settings)
+        except (OSError, ssl.SSLError) as error:
+            self._mistakes.append(self.policy.mistake(("upstreams", name, "tls"), f"the certificate files cannot be used: {error}"))
+            tls = None
+        targets = [
+            Target(
+                url,
+                connect=settings.timeouts.connect,
+                head=settings.timeouts.head,
+                idle=settings.timeouts.idle,
+                keepalive=settings.keepalive.idle,
+                kept=settings.keepalive.max,
+                tls=tls,
+                server_name=settings.tls.server_name if settings.tls is not None else "",
+            )
+            for url in settings.targets
+        ]
+        return Upstream(name, targets)
+
+
+def _tls(settings: UpstreamSettings) -> ssl.SSLContext | None:
+    """The context for https targets; None when there are none."""
+    if not any(url.startswith("https:") for url in settings.targets):
+        return None
+    tls = settings.tls
+    context = ssl.create_default_context(cafile=str(tls.ca) if tls is not None and tls.ca is not None else None)
+    context.set_alpn_protocols(["http/1.1"])
+    if tls is not None and tls.cert is not None:
+        context.load_cert_chain(str(tls.cert), str(tls.key))
+    if tls is not None and not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def _unrouted(ex: Exchange, pipeline: Pipeline) -> Reply:
+    raise ex.failure or NotFound()

@@ -1,0 +1,1 @@
+"""The front: HTTP from clients, as exchanges through the compiled policy."""

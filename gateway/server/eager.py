@@ -1,0 +1,55 @@
+"""Runs a coroutine now, until it first waits, and goes on whenever what it waits for is done: a task without the task."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+
+class Eager:
+    """Drives a coroutine of ours that awaits nothing but futures and tasks.
+
+    A task starts at the loop's next turn and costs a turn more for each wait; most requests wait once, or never. What needs
+    to know its task (asyncio.timeout, most libraries) cannot run here: pipelines with an async hook get a task of their own.
+    """
+
+    __slots__ = ("_coroutine", "_failed", "_loop", "_waiting")
+
+    def __init__(
+        self, coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, failed: Callable[[BaseException], None]
+    ) -> None:
+        self._coroutine = coroutine
+        self._loop = loop
+        self._failed = failed
+        self._waiting: asyncio.Future[Any] | None = None
+        self._step(None)
+
+    def _step(self, done: asyncio.Future[Any] | None) -> None:
+        self._waiting = None
+        self._go(self._coroutine.send, None)
+
+    def _go(self, move: Callable[[Any], Any], value: Any) -> None:
+        try:
+            waiting = move(value)
+        except (StopIteration, asyncio.CancelledError):
+            return
+        except BaseException as error:
+            self._failed(error)
+            if not isinstance(error, Exception):
+                raise
+            return
+        if waiting is None:  # asyncio.sleep(0)
+            self._loop.call_soon(self._step, None)
+            return
+        waiting._asyncio_future_blocking = False  # what a task does to say that it has taken the future
+        waiting.add_done_callback(self._step)
+        self._waiting = waiting
+
+    def cancel(self) -> None:
+        """Raise CancelledError where it waits. What it waited for goes on without it."""
+        waiting = self._waiting
+        if waiting is not None:
+            self._waiting = None
+            waiting.remove_done_callback(self._step)
+            self._go(self._coroutine.throw, asyncio.CancelledError())

@@ -1,0 +1,130 @@
+"""The front: all client connections of one gateway, their limits, their time, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Sequence
+from email.utils import formatdate
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from gateway.errors import Unavailable
+from gateway.server.connection import Connection
+from gateway.server.forwarding import Forwarding, plain_address
+from gateway.server.head import HeadReader, Peer
+from gateway.server.listener import Listener
+
+if TYPE_CHECKING:
+    from gateway.app import App
+    from gateway.server.tunnel import Tunnel
+
+log = logging.getLogger("gateway.server")
+
+SWEEP = 0.25  # seconds between two looks at the connections: how coarse every time limit is
+
+
+class Front:
+    """`start` listens, `drain` ends without cutting anything that has begun."""
+
+    def __init__(self, app: App, listeners: Sequence[Listener]) -> None:
+        settings = app.policy.server
+        self.app = app
+        self.loop = asyncio.get_running_loop()
+        self.clock = time.monotonic  # loop.time() counts whole milliseconds under uvloop: good for limits, not for durations
+        self.listeners = tuple(listeners)
+        self.forwarding = Forwarding([str(network) for network in settings.trusted_proxies])
+        self.timeouts = settings.timeouts
+        self.head_limit = settings.limits.head
+        self.heads = HeadReader(
+            target=settings.limits.target,
+            headers=settings.limits.headers,
+            body=settings.limits.body,
+            extra_methods=frozenset(method for route in app.routes for method in route.methods),
+            clock=self.clock,
+        )
+        self.draining = False
+        self.tunnels: set[Tunnel] = set()
+        self._most = settings.limits.connections
+        self._connections: set[Connection] = set()
+        self._empty = asyncio.Event()
+        self._date = ""
+        self._sweep: asyncio.TimerHandle | None = None
+        self._looks = 0
+
+    async def start(self) -> None:
+        self._look()
+        for listener in self.listeners:
+            await listener.start(partial(Connection, self, listener.scheme))
+
+    def date(self) -> str:
+        """The Date of replies that have none (RFC 9110, section 6.6.1); kept by the sweep."""
+        return self._date
+
+    def peer(self, transport: Any, scheme: str) -> Peer:
+        name = transport.get_extra_info("peername")
+        return Peer(plain_address(name[0]) if name else "", scheme, self.forwarding)
+
+    def opened(self, connection: Connection) -> None:
+        self._connections.add(connection)
+        if len(self._connections) > self._most:
+            connection.turn_away(Unavailable("Too many connections.", headers=[("Retry-After", "1")]))
+
+    def closed(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        if self.draining:
+            self._end_when_empty()
+
+    def tunnelled(self, connection: Connection, tunnel: Tunnel) -> None:
+        """The connection's two sides pass bytes now, and nothing else of it is left to look at."""
+        self.tunnels.add(tunnel)
+        self._connections.discard(connection)
+
+    def untunnelled(self, tunnel: Tunnel) -> None:
+        self.tunnels.discard(tunnel)
+        if self.draining:
+            self._end_when_empty()
+
+    def _end_when_empty(self) -> None:
+        if not self._connections and not self.tunnels:
+            self._empty.set()
+
+    def _look(self) -> None:
+        """The one coarse sweep: time limits of all connections, the date, renewed certificates."""
+        self._sweep = self.loop.call_later(SWEEP, self._look)
+        self._date = formatdate(time.time(), usegmt=True)
+        now = self.loop.time()
+        for connection in list(self._connections):
+            connection.check(now)
+        self._looks += 1
+        if self._looks % 8 == 0:
+            for listener in self.listeners:
+                if listener.certificate is not None:
+                    listener.certificate.refresh()
+
+    async def drain(self) -> None:
+        """Readiness says no for `lame_duck` while all is served; then no more is accepted, and what has begun may end.
+
+        An idle connection is closed when it has been quiet for a second, for a request may be on its way; one that is used is told
+        `Connection: close`. After `drain` what is left is cut.
+        """
+        self.app.draining = True
+        await asyncio.sleep(self.timeouts.lame_duck)
+        self.draining = True
+        for listener in self.listeners:
+            listener.close()
+        self._end_when_empty()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), self.timeouts.drain)
+        left = len(self._connections) + len(self.tunnels)
+        if left:
+            log.warning("%d connections did not end within %g s and are cut", left, self.timeouts.drain)
+        for connection in list(self._connections):
+            connection.abort()
+        for tunnel in list(self.tunnels):
+            tunnel.close()
+        await asyncio.sleep(0)  # their losses are told
+        if self._sweep is not None:
+            self._sweep.cancel()

@@ -1,0 +1,171 @@
+"""One target of an upstream: the connections to it, kept alive, made anew, given up."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import socket
+import ssl
+from collections import deque
+from typing import Any
+from urllib.parse import urlsplit
+
+from gateway.errors import GatewayError, UpstreamTimeout, UpstreamUnreachable
+from gateway.upstream.connection import Connection
+
+log = logging.getLogger("gateway.upstream")
+
+SWEEP = 0.1  # seconds between two looks at the connections: how coarse every time limit is
+LOOKUP = 10.0  # seconds after which a name in use is looked up again
+
+
+class Target:
+    """`url` is http(s)://host:port. Times in seconds; `kept` is how many idle connections outlive a sweep."""
+
+    def __init__(
+        self, url: str, *, connect: float, head: float, idle: float, keepalive: float, kept: int, tls: ssl.SSLContext | None, server_name: str = ""
+    ) -> None:  # fmt: skip
+        parts = urlsplit(url)
+        self.url = url
+        self.host = parts.hostname or ""
+        self.port = parts.port or (443 if parts.scheme == "https" else 80)
+        self.authority = parts.netloc
+        self._tls = tls if parts.scheme == "https" else None
+        self._server_name = server_name or self.host
+        self._connect, self._head, self._idle = connect, head, idle
+        self._keepalive, self._kept = keepalive, kept
+        self._is_name = not _is_address(self.host)
+        self._addresses: list[str] = [] if self._is_name else [self.host]
+        self._looked_up = float("-inf")
+        self._turn = 0
+        self._free: deque[Connection] = deque()  # the last used at the right: it is the one least likely to have gone stale
+        self._used: set[Connection] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._sweep: asyncio.TimerHandle | None = None
+        self._loop: Any = None
+
+    def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._sweep = self._loop.call_later(SWEEP, self._look)
+
+    def stop(self) -> None:
+        """Idle connections go, those in use end with their exchange."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for task in list(self._tasks):
+            task.cancel()
+        for connection in list(self._free):
+            connection.close()
+
+    def free(self) -> Connection | None:
+        """An idle connection that nothing speaks against, to be used at once."""
+        free = self._free
+        while free:
+            connection = free.pop()
+            if not connection.is_closing:
+                self._used.add(connection)
+                return connection
+        return None
+
+    async def connect(self) -> Connection:
+        """A new connection. Raises UpstreamUnreachable or UpstreamTimeout; a caller that is cancelled leaves it to others."""
+        task = self._loop.create_task(self._open())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            connection: Connection = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(self._keep)
+            raise
+        return connection
+
+    async def _open(self) -> Connection:
+        try:
+            return await asyncio.wait_for(self._open_any(), self._connect)
+        except TimeoutError as error:
+            raise UpstreamTimeout(reason=f"{self.url}: no connection within {self._connect:g} s") from error
+
+    async def _open_any(self) -> Connection:
+        """Its addresses in turn, until one accepts."""
+        addresses = await self._lookup() if self._is_name and not self._addresses else self._addresses
+        self._turn += 1
+        failure: Exception | None = None
+        for n in range(len(addresses)):
+            address = addresses[(self._turn + n) % len(addresses)]
+            try:
+                _, connection = await self._loop.create_connection(
+                    lambda: Connection(self._loop, self._release, self._lose),
+                    address,
+                    self.port,
+                    ssl=self._tls,
+                    server_hostname=self._server_name if self._tls is not None else None,
+                )
+            except (OSError, ssl.SSLError) as error:
+                failure = error
+                continue
+            made: Connection = connection
+            made.address = address
+            made.since = self._loop.time()
+            self._used.add(made)
+            return made
+        raise UpstreamUnreachable(reason=f"{self.url}: {failure or 'its name has no address'}") from failure
+
+    async def _lookup(self) -> list[str]:
+        try:
+            found = await self._loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise UpstreamUnreachable(reason=f"{self.url}: {error}") from error
+        self._addresses = list(dict.fromkeys(entry[4][0] for entry in found))
+        self._looked_up = self._loop.time()
+        return self._addresses
+
+    async def _look_up_again(self) -> None:
+        """A name may come to mean other machines: connections to those it no longer means are not used again."""
+        try:
+            async with asyncio.timeout(self._connect):
+                await self._lookup()
+        except (GatewayError, TimeoutError) as error:
+            log.warning("%s: could not be looked up again, the old addresses are kept: %s", self.url, error)
+            return
+        for connection in [one for one in self._free if one.address not in self._addresses]:
+            connection.close()
+
+    def _release(self, connection: Connection) -> None:
+        self._used.discard(connection)
+        if connection.address in self._addresses:
+            self._free.append(connection)
+        else:
+            connection.close()
+
+    def _keep(self, task: asyncio.Task[Connection]) -> None:
+        if not task.cancelled() and task.exception() is None:
+            self._release(task.result())
+
+    def _lose(self, connection: Connection) -> None:
+        self._used.discard(connection)
+        if connection in self._free:
+            self._free.remove(connection)
+
+    def _look(self) -> None:
+        """The one coarse sweep: every time limit of every connection to this target."""
+        now = self._loop.time()
+        self._sweep = self._loop.call_later(SWEEP, self._look)
+        for connection in list(self._used):
+            connection.check(now, self._head, self._idle)
+        free = self._free
+        while free and (now - free[0].since > self._keepalive or (len(free) > self._kept and now - free[0].since > SWEEP)):
+            free[0].close()
+        if self._is_name and self._used and now - self._looked_up > LOOKUP:
+            self._looked_up = now
+            task = self._loop.create_task(self._look_up_again())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
