@@ -15,10 +15,13 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origi
 from pydantic import Field
 
 from gateway import errors
-from gateway.config.settings import Duration, Settings, Size
+from gateway.config.header import HeaderName, HeaderValue
+from gateway.config.placeholders import Placeholders
+from gateway.config.settings import Duration, Many, OneOrMany, Settings, Size
 from gateway.errors import BadRequest, Forbidden, GatewayError, NotFound, PayloadTooLarge, QuotaExceeded, Unauthorized, Unavailable
 from gateway.exchange import Attempt, End, Entity, Exchange, Headers, Reply, new_id
 from gateway.store.memory import Decision, MemoryStore
+from gateway.template import folded_segments
 
 __all__ = [
     "Attempt",
@@ -31,12 +34,17 @@ __all__ = [
     "Field",
     "Forbidden",
     "GatewayError",
+    "HeaderName",
+    "HeaderValue",
     "Headers",
     "Host",
+    "Many",
     "Mode",
     "NoSettings",
     "NotFound",
+    "OneOrMany",
     "PayloadTooLarge",
+    "Placeholders",
     "Plugin",
     "QuotaExceeded",
     "Reply",
@@ -45,6 +53,7 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "errors",
+    "folded_segments",
     "new_id",
 ]
 

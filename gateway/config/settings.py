@@ -1,16 +1,17 @@
-"""The base of every block of settings, and the units an operator writes: 250ms, 15m, 16KiB."""
+"""The base of every block of settings, and the words an operator writes in them: 250ms, 16KiB, one or several, a file."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Strict, ValidationInfo, model_validator
 from pydantic.json_schema import WithJsonSchema
 
 DURATIONS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 1000, "MB": 10**6, "GB": 10**9}
-_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s?([A-Za-z]*)")
+_QUANTITY = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s?([A-Za-z]*)", re.ASCII)
 
 
 class Settings(BaseModel):
@@ -18,14 +19,38 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    shorthand: ClassVar[str] = ""
+    """The setting that a bare value stands for: `body_limit: 10MiB` is `body_limit: {max: 10MiB}`."""
 
-def _quantity(value: Any, units: dict[str, Any], kind: str, example: str) -> Any:
+    @model_validator(mode="before")
+    @classmethod
+    def _expand(cls, value: Any) -> Any:
+        return value if isinstance(value, dict | BaseModel) or not cls.shorthand else {cls.shorthand: value}
+
+
+def kind(value: Any) -> str:
+    """What an operator calls a value of the policy: `a list`, `"text"`, `8080`, `nothing`."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return f'"{value if value.isprintable() else value.encode("unicode_escape").decode()}"'
+        case dict():
+            return "a mapping"
+        case list() | tuple():
+            return "a list"
+        case _:
+            return str(value)
+
+
+def _quantity(value: Any, units: dict[str, Any], noun: str, example: str) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        raise ValueError(f"a bare number is no {kind}; write the unit, as in {value}{example}")
+        raise ValueError(f"a bare number is no {noun}; write the unit, as in {value}{example}")
     match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
     if match is None or match[2] not in units:
-        written = value if isinstance(value, str) else type(value).__name__
-        raise ValueError(f"{written!r} is no {kind}; write a number and one of {', '.join(units)}, as in 15{example}")
+        raise ValueError(f"{kind(value)} is no {noun}; write a number and one of {', '.join(units)}, as in 15{example}")
     return float(match[1]) * units[match[2]]
 
 
@@ -39,7 +64,34 @@ def size(value: Any) -> int:
     return int(_quantity(value, SIZES, "size", "KiB"))
 
 
+def file(value: Any, info: ValidationInfo) -> Path:
+    """The absolute path of a file named relative to the policy's folder. Raises ValueError when it cannot be read."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError(f"expected the path of a file, got {kind(value)}")
+    folder: Path = (info.context or {}).get("folder", Path())
+    path = (folder / value).absolute()
+    if not path.is_file():
+        raise ValueError(f"no such file: {kind(value)}; a path is relative to the policy's folder")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise ValueError(f"{kind(value)} cannot be read: {error.strerror}") from error
+    return path
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+T = TypeVar("T")
+
 Duration = Annotated[float, BeforeValidator(duration), WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)? ?(ms|s|m|h|d)$"})]
 """Seconds; written with its unit."""
 Size = Annotated[int, BeforeValidator(size), WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)? ?(B|KiB|MiB|GiB|kB|MB|GB)$"})]
 """Bytes; written with its unit."""
+File = Annotated[Path, BeforeValidator(file), WithJsonSchema({"type": "string"})]
+"""A readable file; written relative to the policy's folder, here absolute."""
+Many = Annotated[tuple[T, ...], Strict(False)]
+"""A list, kept as a tuple."""
+OneOrMany = Annotated[tuple[T, ...], Strict(False), BeforeValidator(_listed)]
+"""One value or a list of them, kept as a tuple."""

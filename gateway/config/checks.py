@@ -1,0 +1,134 @@
+"""What one part of a policy says of another: names that must exist, or must not exist twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path as FilePath
+
+from pydantic import ValidationError
+
+from gateway.config.document import Document
+from gateway.config.entry import EntrySettings, names
+from gateway.config.match import Match
+from gateway.config.position import Path, spell
+from gateway.config.route import RouteSettings, effective
+from gateway.config.schema import PolicySchema, RouteSchema
+from gateway.config.shape import nearest
+from gateway.template import parse
+
+Entries = Sequence[EntrySettings | None]
+"""None stands for an entry whose mistake has been told."""
+
+
+class Checks:
+    """Reports to the document. Routes are checked although other parts of the policy have mistakes: `schema` is then None."""
+
+    def __init__(self, document: Document, schema: PolicySchema | None, folder: FilePath) -> None:
+        self.document = document
+        self.schema = schema
+        self.folder = folder
+        upstreams = document.at(("upstreams",))
+        self.upstreams = list(upstreams) if isinstance(upstreams, dict) else []
+        self.common = names(document.at(("plugins",)))
+        self.named: dict[str, int] = {}
+        self.matched: dict[tuple[object, ...], int] = {}
+
+    def routes(self, common: Entries, own: Sequence[Entries]) -> list[RouteSettings | None]:
+        paths: list[Path] = [("routes", n) for n in range(len(own))]
+        for path in paths:
+            self._name(path)
+        return [self._route(path, common, own[n]) for n, path in enumerate(paths)]
+
+    def _route(self, path: Path, common: Entries, own: Entries) -> RouteSettings | None:
+        self._upstream(path)
+        self._without(path)
+        self._answers(path, own)
+        form = self._form(path)
+        if form is None:
+            return None
+        self._match(path, form.match)
+        route = RouteSettings(
+            form.name or self._derived(int(path[1]), str(form.match)),
+            form.match,
+            form.upstream,
+            form.upgrades,
+            tuple(entry for entry in own if entry is not None),
+            form.without,
+            self.document.position(path),
+        )
+        self._bodies(path, route, [entry for entry in common if entry is not None])
+        return route
+
+    def _form(self, path: Path) -> RouteSchema | None:
+        if self.schema is not None:
+            return self.schema.routes[int(path[1])]
+        try:
+            return RouteSchema.model_validate(self.document.at(path), context={"folder": self.folder})
+        except ValidationError:
+            return None  # its mistakes have been told with those of the whole
+
+    def _text(self, path: Path) -> str | None:
+        """The text at `path`; None for anything else, about which enough has been said."""
+        value = self.document.at(path)
+        return value if isinstance(value, str) and not self.document.is_unfilled(path) else None
+
+    def _name(self, path: Path) -> None:
+        name = self._text((*path, "name"))
+        if name is not None and (other := self.named.setdefault(name, int(path[1]))) != path[1]:
+            self.document.report((*path, "name"), f'routes[{other}] is called "{name}" too', "a name stands for one route")
+
+    def _derived(self, n: int, text: str) -> str:
+        """A name for a route without one: its match; two may differ in nothing that is told, and then in a number."""
+        name, count = text, 1
+        while self.named.setdefault(name, n) != n:
+            count += 1
+            name = f"{text} ({count})"
+        return name
+
+    def _match(self, path: Path, match: Match) -> None:
+        n = int(path[1])
+        if (other := self.matched.setdefault(match.key, n)) != n:
+            self.document.report((*path, "match"), f"routes[{other}] takes the same requests, so this route is never reached")
+        if self.document.at(("upstreams", self._text((*path, "upstream")) or "", "paths")) != "strict":
+            try:
+                parse(match.path)
+            except ValueError as error:
+                where = (*path, "match", "path") if isinstance(self.document.at((*path, "match")), dict) else (*path, "match")
+                why, _, hint = str(error).partition("; ")
+                self.document.report(where, why, hint)
+
+    def _upstream(self, path: Path) -> None:
+        name = self._text((*path, "upstream"))
+        if name is not None and name not in self.upstreams:
+            hint = nearest(name, self.upstreams) or "name it under upstreams"
+            self.document.report((*path, "upstream"), f'no upstream is called "{name}"', hint)
+        if self.document.at((*path, "upgrades")) and self.document.at((*path, "upstream")) is None:
+            self.document.report((*path, "upgrades"), "only an upstream can take an upgraded connection", "name one under upstream")
+
+    def _without(self, path: Path) -> None:
+        where: Path = (*path, "without")
+        values = self.document.at(where)
+        for place in [(*where, n) for n in range(len(values))] if isinstance(values, list) else [where]:
+            name = self._text(place)
+            if name is not None and name not in self.common:
+                self.document.report(place, f'the common list has no plugin "{name}"', nearest(name, self.common))
+
+    def _answers(self, path: Path, own: Entries) -> None:
+        route = self.document.at(path)
+        if (
+            None in own
+            or not isinstance(route, dict)
+            or "upstream" in route
+            or not {"match"} <= route.keys() <= RouteSchema.model_fields.keys()
+        ):
+            return  # not yet the route that is meant
+        if not any(entry is not None and entry.mode == "enforce" and "on_request" in entry.hooks for entry in own):
+            self.document.report(path, "nothing answers here", "name an upstream, or a plugin that answers")
+
+    def _bodies(self, path: Path, route: RouteSettings, common: Sequence[EntrySettings]) -> None:
+        """An upgraded connection is a stream without end: nobody can have the whole of it."""
+        for entry in effective(common, route) if route.upgrades else ():
+            if entry.plugin.needs_body and entry.mode != "off":
+                hint = f"write without: [{entry.name}]" if entry in common else "remove one of them"
+                why = f'plugin "{entry.name}" needs whole bodies, but this route streams ({spell((*path, "upgrades"))})'
+                self.document.report((*path, "upgrades"), why, hint)

@@ -1,0 +1,165 @@
+"""One entry of a list of plugins: `name`, or `{name: settings}` with `mode` beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+from gateway.config import unbuilt
+from gateway.config.document import Document
+from gateway.config.interpolation import Secret, conceal
+from gateway.config.position import Path, Position
+from gateway.config.settings import Settings
+from gateway.config.shape import keys, nearest
+from gateway.config.validation import validate
+from gateway.config.wording import either
+from gateway.errors import Mistake
+from gateway.plugin import HOOKS, Mode, Plugin
+from gateway.registry import PluginClass, Registry
+
+MODES: tuple[Mode, ...] = ("enforce", "observe", "off")
+BESIDE = ("mode", "when")
+"""Keys that stand beside the plugin's name."""
+OBSERVABLE = frozenset({"on_request", "on_end"})
+"""Hooks that `mode: observe` can keep without effect: an answer is discarded, the end is only told."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EntrySettings:
+    """One entry, checked. Compared by identity: the plugin of a common entry is one instance for all routes."""
+
+    name: str
+    settings: Settings
+    mode: Mode
+    plugin: PluginClass
+    position: Position
+    shown: Any  # the settings as written, what came from the environment as ${NAME}
+    secrets: tuple[Secret, ...] = field(default=(), repr=False)
+
+    @property
+    def hooks(self) -> tuple[str, ...]:
+        """What the plugin does, in the order of contract and exchange."""
+        return tuple(hook for hook in HOOKS if getattr(self.plugin, hook) is not getattr(Plugin, hook))
+
+    def mistake(self, error: Exception | str) -> Mistake:
+        """The mistake for what only the plugin's constructor could see; its message is `why; what to write instead`."""
+        why, _, hint = conceal(str(error) or type(error).__name__, self.secrets).partition("; ")
+        return self.position.mistake(why, hint)
+
+
+class Entries:
+    """Reads the lists of one policy. What is wrong is reported to the document."""
+
+    def __init__(self, document: Document, registry: Registry, folder: FilePath) -> None:
+        self.document = document
+        self.registry = registry
+        self.folder = folder
+
+    def read(self, path: Path) -> list[EntrySettings | None]:
+        """The entries of the list at `path`; None for each that has a mistake."""
+        values = self.document.at(path)
+        entries = [self._entry((*path, n), value) for n, value in enumerate(values)] if isinstance(values, list) else []
+        self._refuse_twice(path, entries)
+        return entries
+
+    def _entry(self, path: Path, value: Any) -> EntrySettings | None:
+        before = len(self.document.mistakes)
+        name = self._name(path, value)
+        mode = self._mode(path, value)
+        if name is None or (plugin := self._plugin(path, name)) is None:
+            return None
+        settings_path = (*path, name)
+        written = self.document.at(settings_path)
+        settings = validate(plugin.settings, self.document, settings_path, {} if written is None else written, self.folder)
+        position = self.document.position(settings_path, at_key=True)
+        shown, secrets = self.document.shown(settings_path), self.document.secrets(settings_path)
+        if settings is None or self.document.is_unfilled(path):
+            return None
+        entry = EntrySettings(name, settings, mode, plugin, position, shown, secrets)
+        self._refuse_unobservable(path, entry)
+        return entry if len(self.document.mistakes) == before else None
+
+    def _name(self, path: Path, value: Any) -> str | None:
+        if isinstance(value, str):
+            return value
+        if not isinstance(value, dict):
+            self.document.report(path, f"expected a plugin, got {self.document.kind(path)}", "write its name, or name: {settings}")
+            return None
+        names: list[str] = [key for key in value if key not in BESIDE]
+        if not names:
+            self.document.report(path, "this entry names no plugin", "write - name, or - name: {settings}")
+            return None
+        if len(names) == 1:
+            return names[0]
+        plugins = [name for name in names if name in self.registry or name in unbuilt.PLUGINS]
+        if len(plugins) != 1:
+            self.document.report((*path, names[1]), "a second plugin in one entry", "begin it with a dash of its own", at_key=True)
+            return None
+        self._refuse_beside(path, plugins[0], [name for name in names if name != plugins[0]])
+        return plugins[0]
+
+    def _refuse_beside(self, path: Path, name: str, strangers: Sequence[str]) -> None:
+        """Keys beside a plugin's name: its settings, not indented enough, or a misspelt `mode`."""
+        plugin = self._plugin(path, name) if name in self.registry else None
+        settings = keys((plugin.settings,)) if plugin is not None else []
+        for key in strangers:
+            hint = f"indent it further, to stand below {name}" if key in settings else nearest(key, BESIDE)
+            self.document.report((*path, key), "unknown key", hint, at_key=True)
+
+    def _mode(self, path: Path, value: Any) -> Mode:
+        if not isinstance(value, dict):
+            return "enforce"
+        if "when" in value:
+            self.document.report((*path, "when"), unbuilt.WHY, at_key=True)
+        mode = value.get("mode", "enforce")
+        if mode not in MODES and not self.document.is_unfilled((*path, "mode")):
+            got = self.document.kind((*path, "mode"))
+            hint = nearest(mode, MODES) if isinstance(mode, str) else ""
+            self.document.report((*path, "mode"), f"expected {either(MODES)}, got {got}", hint if "mean" in hint else "")
+        return mode if mode in MODES else "enforce"
+
+    def _plugin(self, path: Path, name: str) -> PluginClass | None:
+        """The class, or None: unknown, not built yet, or its file is broken."""
+        where = (*path, name) if isinstance(self.document.at(path), dict) else path
+        if self.document.is_unfilled(where):
+            return None
+        if name not in self.registry:
+            if name in unbuilt.PLUGINS:
+                self.document.report(where, f'plugin "{name}" is {unbuilt.WHY}', at_key=True)
+            else:
+                self.document.report(where, f'unknown plugin "{name}"', nearest(name, [*self.registry, *unbuilt.PLUGINS]), at_key=True)
+            return None
+        try:
+            return self.registry.load(name)
+        except LookupError as error:
+            self.document.report(where, str(error), at_key=True)
+        except Exception as error:  # a plugin's file may fail in any way
+            self.document.report(where, f'plugin "{name}" cannot be loaded: {type(error).__name__}: {error}', at_key=True)
+        return None
+
+    def _refuse_unobservable(self, path: Path, entry: EntrySettings) -> None:
+        effects = [hook for hook in entry.hooks if hook not in OBSERVABLE]
+        if entry.mode == "observe" and effects and not entry.plugin.handles_mode:
+            why = f'plugin "{entry.name}" cannot be observed: {effects[0]} changes what passes'
+            self.document.report((*path, "mode"), why, "write enforce or off")
+
+    def _refuse_twice(self, path: Path, entries: Sequence[EntrySettings | None]) -> None:
+        seen: set[str] = set()
+        for n, entry in enumerate(entries):
+            if entry is not None and entry.plugin.once:
+                if entry.name in seen:
+                    self.document.report((*path, n), f'plugin "{entry.name}" stands twice in this list, but works once', "keep one")
+                seen.add(entry.name)
+
+
+def names(values: Any) -> list[str]:
+    """The plugins that a list of entries names, right or wrong."""
+    entries = values if isinstance(values, list) else []
+    return [
+        key
+        for entry in entries
+        for key in ([entry] if isinstance(entry, str) else entry if isinstance(entry, dict) else [])
+        if key not in BESIDE
+    ]

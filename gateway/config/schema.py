@@ -1,0 +1,49 @@
+"""The policy as it is written: every key at the top, and every key of a route."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from gateway.config.match import Match
+from gateway.config.server import ServerSettings, StoreSettings, TelemetrySettings
+from gateway.config.settings import Many, OneOrMany, Settings
+from gateway.config.upstream import UpstreamSettings
+
+
+class RouteSchema(Settings):
+    """Which requests are its own, and what becomes of them."""
+
+    name: str | None = Field(
+        None, min_length=1, max_length=100, description="What logs and metrics call it; without it, its match as text."
+    )
+    match: Match = Field(
+        description="Which requests it takes: `GET /api/v1/leads/{id}`, `/api/v1/**` for all methods, or a mapping of methods, path, host, "
+        "headers and query."
+    )
+    upstream: str | None = Field(None, description="The upstream that answers; without it, one of the route's own plugins must.")
+    upgrades: Many[Literal["websocket"]] = Field((), description="Protocols a client may change to: `[websocket]`.")
+    plugins: Many[Any] = Field((), description="The route's own plugins; they stand below the common ones.")
+    without: OneOrMany[str] = Field((), description="Common plugins that this route leaves out.")
+
+    @field_validator("name")
+    @classmethod
+    def _is_one_line(cls, name: str | None) -> str | None:
+        if name is not None and (not name.isprintable() or name != name.strip()):
+            raise ValueError("a name is one line of printable text, without space around it")
+        return name
+
+
+class PolicySchema(Settings):
+    """A whole policy. Keys that begin with `x-` are free: they hold what the rest refers to by YAML anchors."""
+
+    version: Literal[1] = Field(description="The version of this format: 1.")
+    server: ServerSettings = Field(default_factory=ServerSettings, description="Where the gateway listens and what it puts up with.")
+    store: StoreSettings = Field(default_factory=StoreSettings, description="Where counters are kept.")
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="What the gateway tells of itself.")
+    upstreams: dict[str, UpstreamSettings] = Field(default_factory=dict, description="The services behind the gateway, by name.")
+    plugins: Many[Any] = Field(
+        (), description="The common plugins of every route, outermost first: requests flow down the list, replies up it."
+    )
+    routes: Many[RouteSchema] = Field(min_length=1, description="The routes; of those that match, the most specific one takes a request.")

@@ -1,0 +1,77 @@
+"""Words of the policy whose work is not built in this version: they are refused by name, never accepted and ignored."""
+
+from __future__ import annotations
+
+from gateway.config.position import Path
+
+WHY = "known, but not built yet in this version"
+
+KEYS = frozenset(
+    {
+        "environment",
+        "include",
+        "jobs",
+        "server.admin",
+        "server.observe",
+        "server.workers",
+        "store.db",
+        "store.host",
+        "store.on_failure",
+        "store.password",
+        "store.port",
+        "store.tls",
+        "store.url",
+        "telemetry.pii",
+        "telemetry.sentry_dsn",
+        "telemetry.service_name",
+        "telemetry.traces",
+        "upstreams.*.balance",
+        "upstreams.*.health",
+        "upstreams.*.max_in_flight",
+        "upstreams.*.outlier",
+        "upstreams.*.retry",
+    }
+)
+VALUES = {
+    "server.workers": ("auto",),
+    "store.url": ("redis://", "rediss://", "unix://"),
+    "upstreams.*.balance": ("least_request", "hash"),
+}
+"""Of keys that exist: the beginnings of values that do not yet."""
+
+PLUGINS = frozenset(
+    {
+        "authenticate",
+        "authorize",
+        "cache",
+        "compress",
+        "concurrency",
+        "enqueue",
+        "forward_auth",
+        "idempotency",
+        "ip_filter",
+        "jobs_api",
+        "metrics",
+        "purge",
+        "sanitize",
+        "tracing",
+        "validate",
+    }
+)
+
+
+def _pattern(path: Path) -> str:
+    return ".".join("*" if n == 1 and path[0] == "upstreams" else str(step) for n, step in enumerate(path))
+
+
+def is_key(path: Path) -> bool:
+    return _pattern(path) in KEYS
+
+
+def is_value(path: Path, value: object) -> bool:
+    """`workers: 4`, `balance: least_request`, `balance: {hash: ...}`, `url: redis://...`."""
+    pattern = _pattern(path)
+    if pattern == "server.workers" and isinstance(value, int) and not isinstance(value, bool):
+        return value > 1
+    words = list(value) if isinstance(value, dict) else [value]
+    return any(isinstance(word, str) and word.startswith(VALUES.get(pattern, ())) for word in words)

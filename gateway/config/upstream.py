@@ -1,0 +1,86 @@
+"""The `upstreams` block of a policy: the services behind the gateway and how they are spoken to."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic.json_schema import WithJsonSchema
+
+from gateway.authority import valid_host
+from gateway.config.settings import Duration, File, OneOrMany, Settings, kind
+from gateway.errors import BadRequest
+
+_EXAMPLE = "write http://host:port or https://host:port"
+
+
+def target(value: Any) -> str:
+    """`http(s)://host[:port]` in lower case and without a slash at the end. Raises ValueError; parts are never shown alone."""
+    if not isinstance(value, str):
+        raise ValueError(f"{kind(value)} is no target; {_EXAMPLE}")
+    scheme, _, rest = value.partition("://")
+    if scheme.lower() not in ("http", "https") or not rest:
+        raise ValueError(f"{kind(value)} is no target; {_EXAMPLE}")
+    parts = urlsplit("//" + rest)
+    if "@" in parts.netloc:
+        raise ValueError("a target holds no user and password; send them with the headers plugin")
+    if parts.path not in ("", "/") or "?" in rest or "#" in rest:
+        raise ValueError(
+            "a target holds no path and no query; the path of the request is what goes upstream, and the rewrite plugin changes it"
+        )
+    try:
+        return f"{scheme.lower()}://{valid_host(parts.netloc)}"
+    except BadRequest:
+        raise ValueError(f"{kind(value)} is no target; {_EXAMPLE}") from None
+
+
+Target = Annotated[str, BeforeValidator(target), WithJsonSchema({"type": "string", "format": "uri"})]
+
+
+class Keepalive(Settings):
+    """Connections that are kept open between two requests."""
+
+    idle: Duration = Field(4.0, gt=0, description="How long; below the upstream's own limit (Node closes at 5 s).")
+    max: int = Field(100, ge=0, description="How many idle connections for each target.")
+
+
+class UpstreamTimeouts(Settings):
+    """How long the gateway waits for an upstream; then 504."""
+
+    connect: Duration = Field(1.0, gt=0, description="For a connection, TLS included.")
+    head: Duration = Field(10.0, gt=0, description="For the first byte of the answer, from the last byte of the request.")
+    idle: Duration = Field(30.0, gt=0, description="The longest gap between two pieces of the answer.")
+
+
+class UpstreamTls(Settings):
+    """How https targets are trusted, and how the gateway shows who it is."""
+
+    ca: File | None = Field(None, description="The authorities to trust, a PEM file; without it, those of the system.")
+    cert: File | None = Field(None, description="The gateway's own certificate, a PEM file, for upstreams that ask for one.")
+    key: File | None = Field(None, description="The private key of `cert`.")
+    server_name: str = Field("", description="The name the certificate must bear, and the one sent as SNI; without it, the target's host.")
+    verify: bool = Field(True, description="false: accept any certificate. Only for tests.")
+
+    @model_validator(mode="after")
+    def _is_pair(self) -> Self:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key belong together; write both")
+        return self
+
+
+class UpstreamSettings(Settings):
+    """One service behind the gateway."""
+
+    targets: OneOrMany[Target] = Field(
+        min_length=1, description="Where it runs: `http://host:port` or `https://host:port`; several share the load."
+    )
+    paths: Literal["loose", "strict"] = Field(
+        "loose",
+        description="How it tells paths apart. `loose`: case and a trailing slash make no difference, as in Express, and so they make none "
+        "to the routes either; `strict`: each spelling is a path of its own.",
+    )
+    balance: Literal["round_robin"] = Field("round_robin", description="How a target is chosen: `round_robin`, each in its turn.")
+    keepalive: Keepalive = Field(default_factory=Keepalive, description="Connections that are kept open between two requests.")
+    timeouts: UpstreamTimeouts = Field(default_factory=UpstreamTimeouts, description="How long the gateway waits for it; then 504.")
+    tls: UpstreamTls = Field(default_factory=UpstreamTls, description="How https targets are trusted.")

@@ -1,0 +1,51 @@
+"""Whether the gateway lives, and whether it should be sent requests: for load balancers, and for Kubernetes' probes."""
+
+from __future__ import annotations
+
+import orjson
+
+from gateway.plugin import Exchange, Field, Headers, Host, NotFound, Plugin, Reply, Settings, errors
+
+RETRY_AFTER = "1"
+"""Seconds. A gateway that drains does not come back, but another stands behind the same name."""
+
+_OK = orjson.dumps({"status": "ok"})
+_DRAINING = orjson.dumps({"status": "draining"})
+
+
+class HealthSettings(Settings):
+    path: str = Field(
+        "/health",
+        pattern=r"^(/[^/?#]+)*/?$",
+        description="Where the answers begin, for a route that matches all below it. The path itself and PATH/readiness say 200, or 503 "
+        "while the gateway drains; PATH/liveness says 200 as long as the gateway's loop turns.",
+    )
+
+
+class Health(Plugin[HealthSettings]):
+    """Answers application/json: application/health+json (draft-inadarei-api-health-check) has expired, and knows no draining."""
+
+    def __init__(self, settings: HealthSettings, host: Host) -> None:
+        super().__init__(settings, host)
+        base = _loose(settings.path)
+        self._liveness = f"{base}/liveness"
+        # The summary says what readiness says, for whoever asks only there is a load balancer.
+        self._readiness = frozenset({base, f"{base}/readiness"})
+
+    def on_request(self, ex: Exchange) -> Reply:
+        path = _loose(ex.path)
+        is_liveness = path == self._liveness
+        if not is_liveness and path not in self._readiness:
+            raise NotFound("There is no such check.")
+        if ex.method not in ("GET", "HEAD"):
+            raise errors.MethodNotAllowed(("GET", "HEAD"))
+        headers = Headers([("Content-Type", "application/json"), ("Cache-Control", "no-store")])
+        if is_liveness or self.host.is_ready():
+            return Reply(200, headers, _OK)
+        headers["Retry-After"] = RETRY_AFTER
+        return Reply(503, headers, _DRAINING)
+
+
+def _loose(path: str) -> str:
+    """Case and a trailing slash make no other path, as in the routes."""
+    return path.rstrip("/").lower()

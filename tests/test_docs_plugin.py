@@ -1,0 +1,75 @@
+"""docs/writing-a-plugin.md is run as it stands: its files are written where it says, its tests are run, its policies name what there is."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gateway.exchange import Reply
+from gateway.plugin import HOOKS, Plugin
+from gateway.registry import Registry
+from gateway.testing import exchange, load, pipeline, run
+
+PAGE = (Path(__file__).parents[1] / "docs/writing-a-plugin.md").read_text()
+FILES = [(match[1], match[0]) for match in re.findall(r"```python\n((?:# (\S+)\n).*?)```", PAGE, re.DOTALL)]
+POLICIES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+GUARD = "        if ex.client not in self._allow:\n"
+
+
+def write(folder: Path, files: list[tuple[str, str]]) -> None:
+    for name, text in files:
+        file = folder / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+
+
+def pytest_in(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), "tests"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_page_is_read() -> None:
+    assert [name for name, _ in FILES] == ["plugins/maintenance.py", "plugins/maintenance.py", "tests/test_maintenance.py"]
+    assert len(POLICIES) == 2
+
+
+def test_the_smallest_plugin_answers(tmp_path: Path) -> None:
+    write(tmp_path, FILES[:1])
+    plugins = [load("request_id"), load("maintenance", registry=Registry(tmp_path))]
+    reply: Reply = run(pipeline(*plugins), exchange())
+    assert reply.status == 503
+    assert "X-Request-Id" in reply.headers
+
+
+def test_its_tests_pass(tmp_path: Path) -> None:
+    write(tmp_path, FILES)
+    result = pytest_in(tmp_path)
+    assert result.returncode == 0, result.stdout
+    assert re.search(r"^12 passed", result.stdout, re.MULTILINE)
+
+
+def test_its_tests_can_fail(tmp_path: Path) -> None:
+    write(tmp_path, [(name, text.replace(GUARD, "        if False:\n")) for name, text in FILES])
+    assert GUARD in FILES[1][1]
+    result = pytest_in(tmp_path)
+    assert result.returncode == 1 and "failed" in result.stdout
+
+
+@pytest.mark.parametrize("text", POLICIES)
+def test_its_policies_name_settings_that_there_are(text: str, tmp_path: Path) -> None:
+    write(tmp_path, FILES)
+    for entry in yaml.safe_load(text)["plugins"]:
+        name, settings = next(iter(entry.items())) if isinstance(entry, dict) else (entry, None)
+        load(name, settings, registry=Registry(tmp_path))
+
+
+@pytest.mark.parametrize("hook", [*HOOKS, "start", "stop"])
+def test_every_hook_is_in_the_table(hook: str) -> None:
+    parameters = ", ".join(list(inspect.signature(getattr(Plugin, hook)).parameters)[1:])
+    assert f"`{hook}({parameters})`" in PAGE
