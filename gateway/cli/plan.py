@@ -1,0 +1,68 @@
+"""`gateway plan`: what the policy makes of each route, as a tree or as JSON. What came from the environment is not shown."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.cli import MISTAKES, OK, USAGE
+from gateway.cli.mistakes import compiled, tell
+from gateway.cli.tree import tree
+from gateway.config.policy import EntrySettings, Policy, RouteSettings
+from gateway.config.shape import nearest
+from gateway.errors import ConfigError
+
+
+def main(arguments: argparse.Namespace) -> int:
+    try:
+        policy = compiled(arguments.policy)
+    except ConfigError as error:
+        tell(error, sys.stderr)
+        return MISTAKES
+    routes = [route for route in policy.routes if arguments.route in (None, route.name)]
+    if not routes:
+        hint = nearest(arguments.route, [route.name for route in policy.routes])
+        sys.stderr.write(f'gateway plan: no route is called "{arguments.route}"; {hint}\n'.replace("; \n", "\n"))
+        return USAGE
+    shown = json.dumps(plan(policy, routes), ensure_ascii=False, indent=2) if arguments.json else tree(policy, routes)
+    sys.stdout.write(shown + "\n")
+    return OK
+
+
+def plan(policy: Policy, routes: Sequence[RouteSettings]) -> dict[str, Any]:
+    """The plan as plain values: the entries of each route in their order, with the hooks that run."""
+    return {
+        "policy": str(policy.path),
+        "listen": [listener.address for listener in policy.server.listen],
+        "upstreams": {
+            name: {"targets": list(upstream.targets), "balance": upstream.balance, "paths": upstream.paths}
+            for name, upstream in policy.upstreams.items()
+        },
+        "routes": [_route(policy, route) for route in routes],
+    }
+
+
+def _route(policy: Policy, route: RouteSettings) -> dict[str, Any]:
+    return {
+        "name": route.name,
+        "line": route.position.line,
+        "match": route.match.model_dump(mode="json"),
+        "upstream": route.upstream,
+        "upgrades": list(route.upgrades),
+        "without": list(route.without),
+        "plugins": [_entry(entry, "common" if entry in policy.plugins else "route") for entry in policy.entries_for(route)],
+    }
+
+
+def _entry(entry: EntrySettings, origin: str) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "from": origin,
+        "line": entry.position.line,
+        "mode": entry.mode,
+        "hooks": list(entry.hooks) if entry.mode != "off" else [],
+        "settings": entry.shown,
+    }
