@@ -91,9 +91,14 @@ def _short(text: str) -> str:
     return text if len(text) <= LONGEST else text[:LONGEST] + "..."
 
 
+def _client_left(end: End) -> bool:
+    """Cut short with nothing to blame: an upstream that broke off, or a bug, would be `error`."""
+    return isinstance(end.error, errors.ClientGone) or (end.error is None and (end.truncated or end.status is None))
+
+
 def _level(ex: Exchange, end: End) -> str:
     status = end.status
-    return "error" if end.truncated or (status is not None and status >= 500) else "info"
+    return "error" if (status is not None and status >= 500) or (end.truncated and not _client_left(end)) else "info"
 
 
 def _user_agent(ex: Exchange, end: End) -> str | None:
@@ -102,14 +107,12 @@ def _user_agent(ex: Exchange, end: End) -> str | None:
 
 
 def _error(ex: Exchange, end: End) -> str | None:
-    error = end.error
-    if error is None:
-        return "truncated" if end.truncated else "client-gone" if end.status is None else None
-    if isinstance(error, errors.ClientGone):
+    if _client_left(end):
         return "client-gone"
     if end.truncated:
         return "truncated"
-    return error.slug if isinstance(error, GatewayError) else type(error).__name__
+    error = end.error
+    return error.slug if isinstance(error, GatewayError) else None if error is None else type(error).__name__
 
 
 def _reason(ex: Exchange, end: End) -> str | None:

@@ -23,13 +23,14 @@ class Eager:
         self._loop = loop
         self._failed = failed
         self._waiting: asyncio.Future[Any] | None = None
-        self._step(None)
+        self._go(coroutine.send, None)
 
-    def _step(self, done: asyncio.Future[Any] | None) -> None:
-        self._waiting = None
-        self._go(self._coroutine.send, None)
+    def _step(self, done: asyncio.Future[Any]) -> None:
+        if done is self._waiting:  # else it was cancelled in the turn in which that was done
+            self._go(self._coroutine.send, None)
 
     def _go(self, move: Callable[[Any], Any], value: Any) -> None:
+        self._waiting = None
         try:
             waiting = move(value)
         except (StopIteration, asyncio.CancelledError):
@@ -39,9 +40,9 @@ class Eager:
             if not isinstance(error, Exception):
                 raise
             return
-        if waiting is None:  # asyncio.sleep(0)
-            self._loop.call_soon(self._step, None)
-            return
+        if waiting is None:  # asyncio.sleep(0): goes on at the next turn
+            waiting = self._loop.create_future()
+            waiting.set_result(None)
         waiting._asyncio_future_blocking = False  # what a task does to say that it has taken the future
         waiting.add_done_callback(self._step)
         self._waiting = waiting
@@ -50,6 +51,5 @@ class Eager:
         """Raise CancelledError where it waits. What it waited for goes on without it."""
         waiting = self._waiting
         if waiting is not None:
-            self._waiting = None
             waiting.remove_done_callback(self._step)
             self._go(self._coroutine.throw, asyncio.CancelledError())

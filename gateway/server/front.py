@@ -54,10 +54,10 @@ class Front:
         self._sweep: asyncio.TimerHandle | None = None
         self._looks = 0
 
-    async def start(self) -> None:
+    def start(self) -> None:
         self._look()
         for listener in self.listeners:
-            await listener.start(partial(Connection, self, listener.scheme))
+            listener.start(partial(Connection, self, listener.scheme), self.timeouts.head)
 
     def date(self) -> str:
         """The Date of replies that have none (RFC 9110, section 6.6.1); kept by the sweep."""

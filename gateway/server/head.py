@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from aiohttp import HttpVersion10, HttpVersion11
 
 from gateway.authority import valid_host
-from gateway.errors import BadRequest, ExpectationFailed, HeadTooLarge, TargetTooLong, VersionNotSupported
+from gateway.errors import BadRequest, ExpectationFailed, HeadTooLarge, TargetTooLong, Unimplemented, VersionNotSupported
 from gateway.exchange import Exchange, Headers
 from gateway.server.forwarding import Claims, Client, Forwarding
 from gateway.target import canonical
@@ -137,7 +137,7 @@ class HeadReader:
             raise VersionNotSupported(f"HTTP/{version.major}.{version.minor} was asked for.")
         method = message.method
         if method not in self._methods:
-            raise NotImplementedError(f"The method {method} is not served.")
+            raise Unimplemented(f"The method {method} is not served.")
         if len(message.path) > self._target:
             raise TargetTooLong(f"At most {self._target} bytes are accepted.")
         raw_headers = message.raw_headers

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import socket
@@ -16,6 +15,8 @@ log = logging.getLogger("gateway.server")
 
 BACKLOG = 2048
 """asyncio's default of 100 drops SYNs under a burst; each comes again after a second."""
+AT_ONCE = 256
+"""Connections accepted in one go, so that those already served are not kept waiting."""
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
@@ -88,17 +89,59 @@ class Listener:
             self._socket.close()
             raise
         self.address = Address(address.host, self._socket.getsockname()[1])
-        self._server: Any = None
+        self._loop: Any = None
+        self._protocol: Callable[[], asyncio.BaseProtocol]
+        self._handshake = 0.0
+        self._handovers: set[asyncio.Task[Any]] = set()
 
-    async def start(self, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
-        context = None if self.certificate is None else self.certificate.context
+    def start(self, protocol: Callable[[], asyncio.BaseProtocol], handshake: float) -> None:
+        """Accept from now on. `handshake`: seconds for a TLS handshake.
+
+        Connections are accepted here and then handed to the loop: libuv accepts one for each turn of a busy loop, and a burst of
+        a thousand clients would wait for seconds.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._protocol, self._handshake = protocol, handshake
         self._socket.setblocking(False)
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(protocol, sock=self._socket, backlog=BACKLOG, ssl=context)
+        self._socket.listen(BACKLOG)
+        self._loop.add_reader(self._socket, self._accept)
 
     def close(self) -> None:
-        """Accept no more. Connections that were accepted live on."""
-        if self._server is not None:
-            self._server.close()
-        with contextlib.suppress(OSError):
-            self._socket.close()
+        """Accept what has come so far, and no more. Connections that were accepted live on."""
+        if self._loop is not None and self._socket.fileno() >= 0:
+            self._accept()
+            self._loop.remove_reader(self._socket)
+        self._socket.close()
+
+    def _accept(self) -> None:
+        for _ in range(AT_ONCE):
+            try:
+                accepted, _ = self._socket.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._pause(error)
+                return
+            accepted.setblocking(False)
+            task = self._loop.create_task(self._hand_over(accepted))
+            self._handovers.add(task)
+            task.add_done_callback(self._handovers.discard)
+
+    async def _hand_over(self, accepted: socket.socket) -> None:
+        context = None if self.certificate is None else self.certificate.context
+        timeout = None if context is None else self._handshake
+        try:
+            await self._loop.connect_accepted_socket(self._protocol, accepted, ssl=context, ssl_handshake_timeout=timeout)
+        except (OSError, TimeoutError) as error:
+            log.debug("a connection to %s failed before its first request: %s", self.address, error)
+            accepted.close()
+
+    def _pause(self, error: OSError) -> None:
+        """Out of files or memory: trying again at once would only burn the time that is needed to free some."""
+        log.error("cannot accept on %s, trying again in a second: %s", self.address, error)
+        self._loop.remove_reader(self._socket)
+        self._loop.call_later(1.0, self._go_on)
+
+    def _go_on(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._loop.add_reader(self._socket, self._accept)

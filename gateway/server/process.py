@@ -67,7 +67,7 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter) -> int:
             listener.close()
         return 1
     front = Front(app, listeners)
-    await front.start()
+    front.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop)
     _tune_collector()

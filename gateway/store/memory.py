@@ -210,7 +210,7 @@ class Log(_Keys["array[int]"]):
         shard = self._shard(key, now // self._window)
         times = shard.current.get(key)
         if times is None:
-            key, times = self._enter(shard, key)
+            times = self._enter(shard, key)
         expired = bisect_right(times, now - self._window)
         remaining = self._limit - len(times) + expired
         if not remaining:
@@ -220,7 +220,6 @@ class Log(_Keys["array[int]"]):
             del times[:expired]
             expired = 0
         times.append(now)
-        shard.current[key] = times
         return _new(Decision, (True, remaining - 1, (times[expired] + self._window - now) / SECOND, 0.0))
 
     def peek(self, key: str) -> Decision:
@@ -243,16 +242,15 @@ class Log(_Keys["array[int]"]):
         found = shard.current.get(bucket) or shard.previous.get(bucket) or array("q")
         return (bucket, found) if shard.is_full else (key, found)
 
-    def _enter(self, shard: _Shard[array[int]], key: str) -> tuple[str, array[int]]:
+    def _enter(self, shard: _Shard[array[int]], key: str) -> array[int]:
         place, times = self._place(shard, key)
         if place is not key:
             self._fold()
-            shard.previous.pop(place, None)
         elif shard.previous.pop(key, None) is None:
             shard.known += 1
             times = array("q", times)
         shard.current[place] = times
-        return place, times
+        return times
 
 
 ALGORITHMS: dict[Algorithm, type[Sliding] | type[Log]] = {"sliding": Sliding, "log": Log}

@@ -39,10 +39,12 @@ class Bench:
         self.clock.now = self.time / 1e6
 
     def after(self, microseconds: int, key: str) -> Decision:
-        """What would be said to `key` if nothing happened until then."""
+        """What `key` would be told if nothing happened until then; a hit must agree."""
         twin = deepcopy(self)
         twin.move(microseconds)
-        return twin.limiter.peek(key)
+        peeked, hit = twin.limiter.peek(key), twin.limiter.hit(key)
+        assert (hit.allowed, hit.remaining) == (peeked.allowed, peeked.remaining - peeked.allowed)
+        return peeked
 
 
 def microseconds(seconds: float) -> int:
@@ -258,15 +260,17 @@ def test_a_full_store_admits_no_key_more_than_its_limit(algorithm: Algorithm, li
 @BOTH
 def test_out_of_a_bucket_with_all_that_it_used(algorithm: Algorithm) -> None:
     """Who shared a bucket and gets a place of its own starts with the bucket's counts, not with none; so does one who was never there."""
-    bench = Bench(algorithm, 2, max_keys=3)
-    for key in "abc":
+    bench = Bench(algorithm, 2, max_keys=8)
+    for key in "abcdefgh":
         bench.limiter.hit(key)
-    bench.move(2 * WINDOW - 1)  # no room: the three were active in the last window
+    bench.move(2 * WINDOW - 1)  # no room: the eight were active in the last window
     assert [bench.limiter.hit("shares").allowed for _ in range(3)] == [True, True, False]
     bench.move(10)  # of the last window there is only the bucket
     for key in ("shares", "new"):
         assert not bench.limiter.peek(key).allowed
         assert not bench.limiter.hit(key).allowed
+    bench.move(WINDOW // 2)  # sliding: what half of the bucket's two leave; log: nothing, they are not a window old
+    assert [bench.limiter.hit("shares").allowed for _ in range(2)] == [algorithm == "sliding", False]
     assert bench.limiter.folded == 3
     bench.move(2 * WINDOW)
     assert bench.limiter.peek("shares").remaining == bench.limiter.peek("new").remaining == 2
