@@ -118,7 +118,7 @@ class Checks:
         if (
             None in own
             or not isinstance(route, dict)
-            or "upstream" in route
+            or route.get("upstream") is not None
             or not {"match"} <= route.keys() <= RouteSchema.model_fields.keys()
         ):
             return  # not yet the route that is meant
@@ -126,8 +126,9 @@ class Checks:
             self.document.report(path, "nothing answers here", "name an upstream, or a plugin that answers")
 
     def _bodies(self, path: Path, route: RouteSettings, common: Sequence[EntrySettings]) -> None:
-        """An upgraded connection is a stream without end: nobody can have the whole of it."""
-        for entry in effective(common, route) if route.upgrades else ():
+        """An upgraded connection is a stream without end: a route that is made for them has no whole bodies."""
+        is_written = self.document.at((*path, "upgrades")) is not None
+        for entry in effective(common, route) if is_written and route.upgrades else ():
             if entry.plugin.needs_body and entry.mode != "off":
                 hint = f"write without: [{entry.name}]" if entry in common else "remove one of them"
                 why = f'plugin "{entry.name}" needs whole bodies, but this route streams ({spell((*path, "upgrades"))})'

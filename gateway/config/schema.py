@@ -23,7 +23,7 @@ class RouteSchema(Settings):
         "headers and query."
     )
     upstream: str | None = Field(None, description="The upstream that answers; without it, one of the route's own plugins must.")
-    upgrades: Many[Literal["websocket"]] = Field((), description="Protocols a client may change to: `[websocket]`.")
+    upgrades: Many[Literal["websocket"]] = Field(("websocket",), description="Protocols a client may change to; `[]`: none.")
     plugins: Many[Any] = Field((), description="The route's own plugins; they stand below the common ones.")
     without: OneOrMany[str] = Field((), description="Common plugins that this route leaves out.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -42,7 +42,7 @@ def _below(shape: Any, step: str | int) -> Iterator[Any]:
     elif isinstance(step, int) and get_origin(shape) in (list, tuple, set, frozenset):
         for arg in args:
             yield from members(arg)
-    elif isinstance(step, str) and len(args) == 2:
+    elif isinstance(step, str) and get_origin(shape) in (dict, Mapping):
         yield from members(args[1])
 
 

@@ -62,11 +62,9 @@ def _place(error: Any, model: type[BaseModel], document: Document, base: Path) -
         inner = below(shapes, step)
         if _holds(value, step):
             value, path = value[step], (*path, step)
-        elif error["type"] == "missing" and is_last:
-            path = (*path, step)
         elif step == "[key]" and is_last:
             found.at_key = True
-        elif not inner and found.union is None:
+        elif not inner and found.union is None and not (error["type"] == "missing" and is_last):
             found.union, found.member = path, step
         if inner:
             shapes = inner
@@ -110,9 +108,11 @@ def _merged(errors: Sequence[_Found]) -> _Found:
 def _report(one: _Found, document: Document) -> None:
     path, kind = one.path, one.error["type"]
     value = document.at(path)
-    if document.is_unfilled(path) or (kind == "too_short" and len(value) >= one.error["ctx"]["min_length"]):
-        return  # pydantic does not count the items that have mistakes of their own
-    if (kind == "extra_forbidden" and unbuilt.is_key(path)) or (kind != "missing" and unbuilt.is_value(path, value)):
+    if kind == "missing":
+        document.report(path, *words(one.error, "", value, ()), at_key=True)
+    elif document.is_unfilled(path) or (kind == "too_short" and len(value) >= one.error["ctx"]["min_length"]):
+        pass  # pydantic does not count the items that have mistakes of their own
+    elif (kind == "extra_forbidden" and unbuilt.is_key(path)) or unbuilt.is_value(path, value):
         document.report(path, unbuilt.WHY, at_key=one.at_key)
     elif kind == "kinds":
         document.report(path, *mismatch(one.error["nouns"], document.kind(path), value, keys(one.shapes)))

@@ -119,7 +119,8 @@ def words(error: Mapping[str, Any], got: str, value: Any, keys: Sequence[str]) -
     if type_ == "extra_forbidden":
         return "unknown key", nearest(str(error["loc"][-1]), keys)
     if type_ == "missing":
-        return "missing; this key is required", ""
+        key = error["loc"][-1]
+        return f'the key "{key}" is missing', f"write {key}: ..."
     if type_ in ("value_error", "assertion_error"):
         why, _, hint = str(context.get("error") or "this value is not possible").partition("; ")
         return why, hint

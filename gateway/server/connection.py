@@ -7,7 +7,7 @@ import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from gateway.errors import BadGateway, BadRequest, ClientGone, GatewayError, HeadTooLarge, RequestTimeout, TargetTooLong
+from gateway.errors import BadGateway, BadRequest, ClientGone, GatewayError, HeadTooLarge, PluginError, RequestTimeout, TargetTooLong, Unavailable
 from gateway.exchange import End, Exchange, Headers, Reply, new_id, problem
 from gateway.pipeline import Pipeline, finish, transform
 from gateway.server.eager import Eager
@@ -87,7 +87,7 @@ class Connection(asyncio.Protocol):
         self._version10 = False
         self._lingering = False
         self._paused = False
-        self._pending = -1  # bytes in the write buffer at the last sweep
+        self._pending = 0  # bytes in the write buffer at the last sweep
         self._writable: asyncio.Future[None] | None = None
         self.bytes_out = 0  # of the current reply's body
         self.since = 0.0  # of the last progress, as the sweep saw it
@@ -241,14 +241,19 @@ class Connection(asyncio.Protocol):
                 await self._send_stream(ex, reply, pipeline.body_hooks(ex))
         except (asyncio.CancelledError, ClientGone):
             truncated = self._head_sent
+            ex.failure = ex.failure or ClientGone()
             self._keep_alive = False
         except Exception as error:
-            # Never end as if whole what is not: the client sees the connection break (RFC 9112, section 8).
-            truncated = True
             ex.failure = error
             if not isinstance(error, GatewayError):
                 log.exception("the reply broke: route=%s request_id=%s", ex.route, ex.request_id)
-            self._transport.abort()
+            truncated = self._head_sent
+            if truncated:
+                # Never end as if whole what is not: the client sees the connection break (RFC 9112, section 8).
+                self._transport.abort()
+            else:
+                reply = problem(PluginError(), ex.request_id)
+                self._send(ex, reply, ())
         finally:
             if reply is not None and reply.stream is not None:
                 reply.stream.abandon()
@@ -346,7 +351,7 @@ class Connection(asyncio.Protocol):
             headers["Date"] = self._front.date()
         self._head_sent = True
         status = reply.status
-        reason = reply.reason or REASONS.get(status, "")
+        reason = reply.reason if reply.reason and reply.reason.isascii() else REASONS.get(status, "")
         try:
             return serialize(f"HTTP/1.1 {status} {reason}", headers, has_raw_bytes=reply.has_raw_bytes)
         except ValueError as error:
@@ -412,38 +417,41 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.close()
 
-    def abort(self) -> None:
+    def abort(self, reason: str) -> None:
+        """Cut whatever is under way, for a reason of our own."""
+        if self._exchange is not None:
+            self._exchange.failure = Unavailable(reason=reason)
         self._transport.abort()
 
     def check(self, now: float) -> None:
         """One look of the sweep: has the client kept to its time limits?"""
         limits = self._front.timeouts
-        if self.touched and not self._lingering:
+        pending = self._transport.get_write_buffer_size()
+        if (self.touched and not self._lingering) or pending != self._pending:
             self.touched = False
+            self._pending = pending
             self.since = now
-        if self._lingering:
-            if now - self.since > LINGER:
+        quiet = now - self.since
+        if pending:
+            if quiet > limits.body:
+                self._transport.abort()  # it does not read
+        elif self._lingering:
+            if quiet > LINGER:
                 self._transport.abort()
         elif self._exchange is not None:
-            self._check_exchange(now, limits.body)
+            self._check_body(now, quiet, limits.body)
         elif self._partial:
             if now - self._head_since > limits.head:
                 self._refuse(RequestTimeout("The request's head took too long."))
-        elif now - self.since > (min(1.0, limits.idle) if self._front.draining else limits.idle):
+        elif quiet > (min(1.0, limits.idle) if self._front.draining else limits.idle):
             self._close_gently()
 
-    def _check_exchange(self, now: float, limit: float) -> None:
+    def _check_body(self, now: float, quiet: float, limit: float) -> None:
+        """Nobody is waited for who sends nothing, or next to nothing. While we are slow, or have not asked yet, no time passes."""
         body = self._body
-        if self._writable is not None:
-            pending = self._transport.get_write_buffer_size()
-            if pending != self._pending:
-                self._pending = pending
-                self.since = now
-            elif now - self.since > limit:
-                self._transport.abort()  # it does not read
-        elif body is not None and not body.stream.paused and body.stream.started is None:
+        if body is not None and not body.stream.paused and body.stream.started is None:
             elapsed = now - self._body_since
-            if now - self.since > limit or (elapsed > limit and body.stream.total < elapsed * SLOWEST):
+            if quiet > limit or (elapsed > limit and body.stream.total < elapsed * SLOWEST):
                 body.stream.fail(RequestTimeout("The request's body took too long."))
                 self._keep_alive = False
 

@@ -122,7 +122,7 @@ class Front:
         if left:
             log.warning("%d connections did not end within %g s and are cut", left, self.timeouts.drain)
         for connection in list(self._connections):
-            connection.abort()
+            connection.abort("cut at the end of the drain")
         for tunnel in list(self.tunnels):
             tunnel.close()
         await asyncio.sleep(0)  # their losses are told

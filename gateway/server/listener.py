@@ -123,6 +123,7 @@ class Listener:
                 self._pause(error)
                 return
             accepted.setblocking(False)
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # finds the other end of a silent tunnel gone
             task = self._loop.create_task(self._hand_over(accepted))
             self._handovers.add(task)
             task.add_done_callback(self._handovers.discard)
