@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 import time
@@ -19,6 +20,8 @@ from gateway.store.memory import MemoryStore
 from gateway.upstream import Target, Upstream
 
 log = logging.getLogger("gateway")
+
+GRACE = 1.0  # seconds that a plugin's cancelled tasks have to end
 
 
 class App:
@@ -56,8 +59,11 @@ class App:
     async def stop(self) -> None:
         """Stop what was started, last first; one that fails keeps none of the others from it."""
         for plugin in reversed(self._started):
-            for task in list(plugin.host.tasks):
+            tasks = list(plugin.host.tasks)
+            for task in tasks:
                 task.cancel()
+            if tasks:
+                await asyncio.wait(tasks, timeout=GRACE)  # what they use is closed by the plugin's stop
             try:
                 await plugin.stop()
             except Exception:

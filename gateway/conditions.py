@@ -30,7 +30,7 @@ def host_is(host: str) -> Test:
     except BadRequest:
         bare = ""
     if not bare or bare != name.lower().removesuffix("."):
-        raise ValueError(f"{host!r} is no host; write a name without scheme, port and path, as in api.example.com or *.example.com")
+        raise ValueError(f'"{host}" is no host; write a name without scheme, port and path, as in api.example.com or *.example.com')
     if name != host:
         under = "." + bare
         return lambda ex: hostname(ex.host).endswith(under)

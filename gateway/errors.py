@@ -127,7 +127,7 @@ class HeadTooLarge(GatewayError):
     status, slug, title = 431, "head-too-large", "The request header fields are too large"
 
 
-class NotImplemented(GatewayError):  # noqa: A001 - the name of status 501
+class Unimplemented(GatewayError):  # not NotImplemented, which is a builtin
     status, slug, title = 501, "not-implemented", "The gateway does not do this"
 
 

@@ -102,6 +102,8 @@ class Pipeline:
             if found is not None:
                 if reply.stream is not None and found.stream is not reply.stream:
                     reply.stream.abandon()
+                if reply.tunnel is not None and found.tunnel is not reply.tunnel:
+                    reply.tunnel.close()
                 reply = found
         return reply
 

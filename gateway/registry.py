@@ -49,7 +49,7 @@ class Registry:
         if builtin is not None:
             return importlib.import_module(f"gateway_plugins.{name}")
         if own is None:
-            raise LookupError(f"no plugin is called {name!r}")
+            raise LookupError(f'no plugin is called "{name}"')
         spec = importlib.util.spec_from_file_location(f"policy_plugins.{name}", own)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
@@ -70,5 +70,5 @@ def _plugin_in(module: ModuleType, name: str) -> PluginClass:
         if inspect.isclass(value) and issubclass(value, Plugin) and value.__module__ == module.__name__
     ]
     if len(found) != 1:
-        raise LookupError(f"the file of plugin {name!r} defines {len(found)} plugin classes, not one")
+        raise LookupError(f'the file of plugin "{name}" defines {len(found)} plugin classes, not one')
     return found[0]

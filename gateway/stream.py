@@ -109,6 +109,9 @@ class Stream:
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         self._size = 0
+        if self._paused:
+            self._paused = False
+            self.resume()
         return data
 
     async def read(self) -> bytes:

@@ -33,7 +33,7 @@ class Template(NamedTuple):
 def parse(path: str, *, loose: bool = True) -> Template:
     """The template that `path` writes. Raises ValueError, with what to write instead, when it could never match as meant."""
     if not path.startswith("/"):
-        raise ValueError(f"{path!r} is no path; it begins with a slash")
+        raise ValueError(f'"{path}" is no path; it begins with a slash')
     rest = path.endswith(REST)
     written = path.removesuffix(REST).split("/")[1:] if rest else path.split("/")[1:]
     slash = not rest and written[-1] == ""
@@ -49,7 +49,7 @@ def parse(path: str, *, loose: bool = True) -> Template:
             _check_literal(segment, loose)
             segments.append(segment)
     if len({name for _, name in names}) < len(names):
-        raise ValueError(f"{path!r} uses one name for two parameters")
+        raise ValueError(f'"{path}" uses one name for two parameters')
     return Template(tuple(segments), tuple(names), rest, slash)
 
 
@@ -62,9 +62,10 @@ def _check_literal(segment: str, loose: bool) -> None:
             "?": "write conditions on the query under `query`",
             "*": "only a path's end can be open, written /**",
         }
-        raise ValueError(f"{segment!r} is no segment; {hint.get(unreachable[0], 'a parameter is a whole segment, written {name}')}")
+        instead = hint.get(unreachable[0], "a parameter is a whole segment, written {name}")
+        raise ValueError(f'"{segment}" is no segment; {instead}')
     if ";" in segment and (loose or segment.startswith(";")):
-        raise ValueError(f"{segment!r} has path parameters; only `paths: strict` tells them apart, and only after a name")
+        raise ValueError(f'"{segment}" has path parameters; only `paths: strict` tells them apart, and only after a name')
 
 
 def folded_segments(path: str) -> list[str]:

@@ -51,17 +51,17 @@ def _origin(value: str) -> str:
         raise ValueError("null is the origin of every sandboxed frame and file, so it names nobody")
     if _ORIGIN.fullmatch(value) is None:
         raise ValueError(
-            f"{value!r} is no origin; write scheme://host[:port] as browsers send it: lower case, no path or final slash, "
+            f'"{value}" is no origin; write scheme://host[:port] as browsers send it: lower case, no path or final slash, '
             "a non-ASCII host in its xn-- form"
         )
     if _DEFAULT_PORT.fullmatch(value):
-        raise ValueError(f"{value!r} names the scheme's own port, which browsers leave out")
+        raise ValueError(f'"{value}" names the own port of its scheme, which browsers leave out')
     return value
 
 
 def _method(value: str) -> str:
     if _METHOD.fullmatch(value) is None:
-        raise ValueError(f"{value!r} is no method; methods are compared with their case, as in PATCH")
+        raise ValueError(f'"{value}" is no method; methods are compared with their case, as in PATCH')
     return value
 
 

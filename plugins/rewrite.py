@@ -23,7 +23,7 @@ _encode_path = partial(quote, safe="/!$&'()*+,;=:@{}")
 def _path(value: str) -> str:
     """A path in canonical form, from its text as `match` has it. Raises ValueError for what is none."""
     if not value.startswith("/") or _NO_PATH.search(value) or _has_dots(value):
-        raise ValueError(f"{value!r} is no path: it begins with a slash; it has no query, no %xx, no empty and no dot segments")
+        raise ValueError(f'"{value}" is no path: it begins with a slash; it has no query, no %xx, no empty and no dot segments')
     return _encode_path(value)
 
 
@@ -47,7 +47,7 @@ def _value(value: str) -> str:
 
 def _authority(value: str) -> str:
     if _AUTHORITY.fullmatch(value) is None:
-        raise ValueError(f"{value!r} is neither preserve, upstream nor a host[:port] in lower case")
+        raise ValueError(f'"{value}" is neither preserve, upstream nor a host[:port] in lower case')
     return value
 
 

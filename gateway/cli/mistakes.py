@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from gateway.app import App
 from gateway.config.policy import Policy, load
 from gateway.errors import ConfigError, Mistake
 
@@ -14,6 +13,8 @@ from gateway.errors import ConfigError, Mistake
 def compiled(path: str) -> Policy:
     """The policy, after a trial that it can be built. Raises ConfigError, also for what only the plugins can see."""
     policy = load(path)
+    from gateway.app import App  # a policy with mistakes is told of them without the time this takes
+
     App(policy, _nowhere)
     return policy
 

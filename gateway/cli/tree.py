@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gateway.config.policy import EntrySettings, Policy, RouteSettings
+from gateway.config.schema import RouteSchema
 
 SIGNS = {"↓": ("on_request",), "→": ("on_attempt",), "↑": ("on_response", "on_chunk", "on_body_end"), "∎": ("on_end",)}
 LEGEND = "↓ sees the request on its way down, → each try at the upstream, ↑ the reply on its way up, ∎ the end"
@@ -41,8 +42,14 @@ def _bottom(policy: Policy, route: RouteSettings) -> str:
     if route.upstream is None:
         return "no upstream: a plugin answers"
     upstream = policy.upstreams[route.upstream]
-    upgrades = f", upgrades to {', '.join(route.upgrades)}" if route.upgrades else ""
-    return f"{route.upstream}: {', '.join(upstream.targets)}{upgrades}"
+    return f"{route.upstream}: {', '.join(upstream.targets)}{_upgrades(route)}"
+
+
+def _upgrades(route: RouteSettings) -> str:
+    """Told where they are not what a route has anyway."""
+    if route.upgrades == RouteSchema.model_fields["upgrades"].default:
+        return ""
+    return f", upgrades to {', '.join(route.upgrades)}" if route.upgrades else ", no upgrades"
 
 
 def flow(value: Any, is_inner: bool = True) -> str:

@@ -31,7 +31,7 @@ class EntrySettings:
     """One entry, checked. Compared by identity: the plugin of a common entry is one instance for all routes."""
 
     name: str
-    settings: Settings
+    settings: Settings = field(repr=False)
     mode: Mode
     plugin: PluginClass
     position: Position

@@ -17,7 +17,7 @@ class Placeholders:
         pieces = _NAME.split(text)
         self.literals, self.names = pieces[::2], pieces[1::2]
         if any("{" in literal or "}" in literal for literal in self.literals):
-            raise ValueError(f"{text!r} has a brace that holds no name; a placeholder is written {{name}}")
+            raise ValueError(f'"{text}" has a brace that holds no name; a placeholder is written {{name}}')
         self._pairs = tuple(zip(self.names, self.literals[1:], strict=True))
 
     def fill(self, values: Mapping[str, str], encode: Callable[[str], str] = str) -> str:

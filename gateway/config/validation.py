@@ -105,12 +105,17 @@ def _merged(errors: Sequence[_Found]) -> _Found:
     return _Found({**first.error, "type": "kinds", "nouns": either(nouns)}, first.path, first.shapes)
 
 
+def _length(value: Any) -> int:
+    """Of a list, or of a value that stands for a list of one."""
+    return len(value) if isinstance(value, list | dict) else 1
+
+
 def _report(one: _Found, document: Document) -> None:
     path, kind = one.path, one.error["type"]
     value = document.at(path)
     if kind == "missing":
         document.report(path, *words(one.error, "", value, ()), at_key=True)
-    elif document.is_unfilled(path) or (kind == "too_short" and len(value) >= one.error["ctx"]["min_length"]):
+    elif document.is_unfilled(path) or (kind == "too_short" and _length(value) >= one.error["ctx"]["min_length"]):
         pass  # pydantic does not count the items that have mistakes of their own
     elif (kind == "extra_forbidden" and unbuilt.is_key(path)) or unbuilt.is_value(path, value):
         document.report(path, unbuilt.WHY, at_key=one.at_key)

@@ -7,7 +7,17 @@ import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from gateway.errors import BadGateway, BadRequest, ClientGone, GatewayError, HeadTooLarge, PluginError, RequestTimeout, TargetTooLong, Unavailable
+from gateway.errors import (
+    BadGateway,
+    BadRequest,
+    ClientGone,
+    GatewayError,
+    HeadTooLarge,
+    PluginError,
+    RequestTimeout,
+    TargetTooLong,
+    Unavailable,
+)
 from gateway.exchange import End, Exchange, Headers, Reply, new_id, problem
 from gateway.pipeline import Pipeline, finish, transform
 from gateway.server.eager import Eager

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from multidict import istr
+
+from gateway.authority import valid_host
+from gateway.errors import BadRequest
 
 log = logging.getLogger("gateway.server")
 
@@ -60,9 +64,10 @@ class Forwarding:
             proto = claims.proto.rpartition(",")[2].strip().lower()
             if proto in ("http", "https"):
                 scheme = proto
-            host = claims.host.rpartition(",")[2].strip() or host
+            with contextlib.suppress(BadRequest):
+                host = valid_host(claims.host.rpartition(",")[2].strip())
         node = f'"[{address}]"' if ":" in address else address
-        forwarded = f"for={node};proto={scheme}" + (f';host="{host}"' if host and '"' not in host and "\\" not in host else "")
+        forwarded = f"for={node};proto={scheme}" + (f';host="{host}"' if host else "")
         fields = [(FOR, ", ".join(chain)), (PROTO, scheme), (REAL_IP, address), (FORWARDED, forwarded), (VIA, "1.1 gateway")]
         if host:
             fields.insert(2, (HOST, host))

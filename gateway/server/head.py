@@ -54,6 +54,7 @@ KEPT = frozenset({"host", "content-length", "transfer-encoding", "authorization"
 """Naming one of these in Connection must not remove it: a way to strip what the policy looks at (RFC 9110, section 7.6.1)."""
 
 _LINE = re.compile(rb"([A-Z]+) (/[\x21-\x7e]*) HTTP/1\.1")
+_STRICT_LINE = re.compile(rb"(?:\r\n)*[A-Z-]+ [^ \r\n]+ HTTP/1\.[01]\r\n")
 _LENGTH = re.compile(r"0|[1-9][0-9]{0,17}")
 _NO_CLAIMS = Claims()
 
@@ -97,9 +98,7 @@ class Known(NamedTuple):
 class HeadReader:
     """Makes Exchanges. `extra_methods` are those beyond the usual seven that a route names; sizes in bytes."""
 
-    def __init__(
-        self, *, target: int, headers: int, body: int, extra_methods: frozenset[str], clock: Callable[[], float]
-    ) -> None:  # fmt: skip
+    def __init__(self, *, target: int, headers: int, body: int, extra_methods: frozenset[str], clock: Callable[[], float]) -> None:
         self._target = target
         self._headers = headers
         self._body = body
@@ -140,6 +139,8 @@ class HeadReader:
             raise Unimplemented(f"The method {method} is not served.")
         if len(message.path) > self._target:
             raise TargetTooLong(f"At most {self._target} bytes are accepted.")
+        if head.find(b"\r\n") != len(method) + len(message.path) + 10:  # " " twice and "HTTP/1.1"
+            _check_line(head)
         raw_headers = message.raw_headers
         if len(raw_headers) > self._headers:
             raise HeadTooLarge(f"At most {self._headers} header fields are accepted.")
@@ -175,6 +176,12 @@ class HeadReader:
         return ex, chunked, expects, known
 
 
+def _check_line(head: bytes) -> None:
+    """llhttp lets two spaces pass where one belongs (RFC 9112, section 3); empty lines in front are allowed (section 2.2)."""
+    if _STRICT_LINE.match(head) is None:
+        raise BadRequest("The request line is not a method, a target and a version, with one space between them.")
+
+
 def _apply(
     ex: Exchange, special: list[tuple[int, str, str]], fields: list[tuple[str, str]], is_http11: bool
 ) -> tuple[bool, bool, Claims | None]:
@@ -192,7 +199,7 @@ def _apply(
                 raise BadRequest("Content-Length must be one plain number.")
             length = value
         elif kind == ENCODING:
-            if encoding or value.lower() != "chunked" or not is_http11:
+            if encoding or not value.isascii() or value.lower() != "chunked" or not is_http11:  # K, the Kelvin sign, is k in lower case
                 raise BadRequest("Transfer-Encoding must be exactly chunked, in HTTP/1.1.")
             encoding = value
         elif kind == CONNECTION:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import resource
 import signal
 import sys
 
@@ -25,6 +26,7 @@ def serve(policy: Policy) -> int:
     logging.basicConfig(
         stream=sys.stderr, level=policy.telemetry.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    _allow_files(policy.server.limits.connections)
     lines = LineWriter(sys.stdout.fileno())
     app = App(policy, lines.write)
     try:
@@ -86,6 +88,17 @@ def _on_signal(stop: asyncio.Event) -> None:
     if stop.is_set():
         raise SystemExit(1)
     stop.set()
+
+
+def _allow_files(connections: int) -> None:
+    """Each exchange may need two sockets; a usual shell allows 1,024 files, though more could be had."""
+    needed = 2 * connections + 64
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < needed:
+        log.warning("the system allows %d open files; server.limits.connections: %d may need %d", hard, connections, needed)
 
 
 def _tune_collector() -> None:

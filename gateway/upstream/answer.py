@@ -33,26 +33,26 @@ _KINDS = {
 }
 NAMES = Names(lambda name: _KINDS.get(name, 0))
 PROTECTED = {
-    b"content-type",
-    b"set-cookie",
-    b"cache-control",
-    b"date",
-    b"content-encoding",
-    b"vary",
-    b"etag",
-    b"location",
-    b"www-authenticate",
+    "content-type",
+    "set-cookie",
+    "cache-control",
+    "date",
+    "content-encoding",
+    "vary",
+    "etag",
+    "location",
+    "www-authenticate",
 }
 """Fields that naming them in Connection does not remove: it could only do harm."""
 NOT_IN_TRAILERS = PROTECTED | {
-    b"content-length",
-    b"transfer-encoding",
-    b"host",
-    b"authorization",
-    b"connection",
-    b"te",
-    b"trailer",
-    b"upgrade",
+    "content-length",
+    "transfer-encoding",
+    "host",
+    "authorization",
+    "connection",
+    "te",
+    "trailer",
+    "upgrade",
 }
 """RFC 9110, section 6.5.1: what a head must say cannot come after the body."""
 
@@ -243,7 +243,7 @@ def _fields_of(fields: list[tuple[bytes, bytes]], version: str) -> tuple[Headers
                 raise BadGateway(reason="the answer's Content-Length is not one plain number")
             length = int(value)
         elif kind == ENCODING:
-            if chunked or value.lower() != "chunked" or version == "1.0":
+            if chunked or not value.isascii() or value.lower() != "chunked" or version == "1.0":
                 raise BadGateway(reason="the answer's Transfer-Encoding is not exactly chunked")
             chunked = True
         elif kind == CONNECTION and value != "keep-alive":

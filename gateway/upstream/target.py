@@ -24,8 +24,17 @@ class Target:
     """`url` is http(s)://host:port. Times in seconds; `kept` is how many idle connections outlive a sweep."""
 
     def __init__(
-        self, url: str, *, connect: float, head: float, idle: float, keepalive: float, kept: int, tls: ssl.SSLContext | None, server_name: str = ""
-    ) -> None:  # fmt: skip
+        self,
+        url: str,
+        *,
+        connect: float,
+        head: float,
+        idle: float,
+        keepalive: float,
+        kept: int,
+        tls: ssl.SSLContext | None,
+        server_name: str = "",
+    ) -> None:
         parts = urlsplit(url)
         self.url = url
         self.host = parts.hostname or ""
