@@ -136,6 +136,8 @@ class Pipeline:
 
 
 def _told(ex: Exchange, failure: GatewayError) -> Reply:
+    # Its traceback holds the frame that holds the exchange: a circle for each refusal, left to the collector.
+    failure.__traceback__ = None
     ex.failure = failure
     return problem(failure, ex.request_id)
 

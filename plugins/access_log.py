@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from operator import itemgetter
+from typing import Annotated, Any, Literal, get_args
 
 import orjson
+from multidict import istr
 from pydantic import AfterValidator
 
 from gateway.plugin import End, Exchange, Field, GatewayError, Host, Many, Plugin, Settings, errors
@@ -23,10 +25,9 @@ FieldName = Literal[
     "time", "level", "method", "scheme", "host", "path", "query", "status", "duration_ms", "bytes_in", "bytes_out", "client",
     "request_id", "route", "upstream", "attempts", "user_agent", "consumer", "error", "reason",
 ]  # fmt: skip
-DEFAULT: tuple[FieldName, ...] = (
-    "time", "level", "method", "path", "status", "duration_ms", "bytes_in", "bytes_out", "client",
-    "request_id", "route", "upstream", "attempts", "user_agent", "consumer", "error", "reason",
-)  # fmt: skip
+FIELDS: tuple[FieldName, ...] = get_args(FieldName)
+DEFAULT = tuple(name for name in FIELDS if name not in ("scheme", "host", "query"))
+USER_AGENT = istr("User-Agent")
 
 
 def _once_each(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -56,21 +57,24 @@ class AccessLog(Plugin[AccessLogSettings]):
     def __init__(self, settings: AccessLogSettings, host: Host) -> None:
         super().__init__(settings, host)
         self._write = host.write_line
-        self._fields = tuple((name, self._time if name == "time" else GETTERS[name]) for name in settings.fields)
+        self._fields = settings.fields
+        places = [FIELDS.index(name) for name in settings.fields]
+        self._choose: Callable[[tuple[object, ...]], tuple[object, ...]] = itemgetter(*places, places[0])  # of one place, no tuple comes
         self._headers = tuple(name.lower() for name in settings.headers)
         self.now: Callable[[], float] = time.time  # the time of day: host.clock only knows how time passes
         self._second = -1
         self._prefix = ""
 
     def on_end(self, ex: Exchange, end: End) -> None:
-        line: dict[str, Any] = {name: value for name, get in self._fields if (value := get(ex, end)) is not None}
+        chosen = self._choose(_facts(self._time(), ex, end))
+        line: dict[str, Any] = {name: value for name, value in zip(self._fields, chosen, strict=False) if value is not None}
         if self._headers and (headers := self._chosen_headers(ex)):
             line["headers"] = headers
         if ex.notes is not None:
             line["notes"] = [{"kind": kind, **fields} for kind, fields in ex.notes]
         self._write(_encode(line))
 
-    def _time(self, ex: Exchange, end: End) -> str:
+    def _time(self) -> str:
         """When the exchange ended, as RFC 3339 has it. All but the milliseconds is made once a second."""
         second, millisecond = divmod(int(self.now() * 1000), 1000)
         if second != self._second:
@@ -91,59 +95,47 @@ def _short(text: str) -> str:
     return text if len(text) <= LONGEST else text[:LONGEST] + "..."
 
 
-def _client_left(end: End) -> bool:
-    """Cut short with nothing to blame: an upstream that broke off, or a bug, would be `error`."""
-    return isinstance(end.error, errors.ClientGone) or (end.error is None and (end.truncated or end.status is None))
+def _facts(now: str, ex: Exchange, end: End) -> tuple[object, ...]:
+    """What FIELDS name, in their order; None: not known. All of it, for choosing before would cost a call for each."""
+    status, attempts = end.status, end.attempts
+    error = _word(end) if end.error is not None or end.truncated or status is None else None
+    agent = ex.headers.get(USER_AGENT)
+    return (
+        now,
+        "error" if error == "truncated" or (status is not None and status >= 500) else "info",
+        ex.method,
+        ex.scheme,
+        ex.host,
+        _short(ex.path),
+        _short(ex.query) or None,
+        status,
+        int(end.duration * 1e6 + 0.5) / 1000,
+        end.bytes_in,
+        end.bytes_out,
+        ex.client,
+        ex.request_id,
+        ex.route or None,
+        attempts[-1].target if attempts else None,
+        len(attempts),
+        None if agent is None else _short(agent),
+        ex.consumer,
+        error,
+        None if end.error is None else _reason(end.error),
+    )
 
 
-def _level(ex: Exchange, end: End) -> str:
-    status = end.status
-    return "error" if (status is not None and status >= 500) or (end.truncated and not _client_left(end)) else "info"
-
-
-def _user_agent(ex: Exchange, end: End) -> str | None:
-    value = ex.headers.get("User-Agent")
-    return None if value is None else _short(value)
-
-
-def _error(ex: Exchange, end: End) -> str | None:
-    if _client_left(end):
+def _word(end: End) -> str | None:
+    """How an exchange ended that did not simply end. Cut short with nothing to blame, the client left it."""
+    error = end.error
+    if isinstance(error, errors.ClientGone) or (error is None and (end.truncated or end.status is None)):
         return "client-gone"
     if end.truncated:
         return "truncated"
-    error = end.error
     return error.slug if isinstance(error, GatewayError) else None if error is None else type(error).__name__
 
 
-def _reason(ex: Exchange, end: End) -> str | None:
-    error = end.error
-    if error is None:
-        return None
-    reason = error.reason if isinstance(error, GatewayError) else str(error)
-    return _short(reason) or None
-
-
-GETTERS: dict[str, Callable[[Exchange, End], object]] = {
-    "level": _level,
-    "method": lambda ex, end: ex.method,
-    "scheme": lambda ex, end: ex.scheme,
-    "host": lambda ex, end: ex.host,
-    "path": lambda ex, end: _short(ex.path),
-    "query": lambda ex, end: _short(ex.query) or None,
-    "status": lambda ex, end: end.status,
-    "duration_ms": lambda ex, end: int(end.duration * 1e6 + 0.5) / 1000,
-    "bytes_in": lambda ex, end: end.bytes_in,
-    "bytes_out": lambda ex, end: end.bytes_out,
-    "client": lambda ex, end: ex.client,
-    "request_id": lambda ex, end: ex.request_id,
-    "route": lambda ex, end: ex.route or None,
-    "upstream": lambda ex, end: end.attempts[-1].target if end.attempts else None,
-    "attempts": lambda ex, end: len(end.attempts),
-    "user_agent": _user_agent,
-    "consumer": lambda ex, end: ex.consumer,
-    "error": _error,
-    "reason": _reason,
-}
+def _reason(error: Exception) -> str | None:
+    return _short(error.reason if isinstance(error, GatewayError) else str(error)) or None
 
 
 def _encode(line: dict[str, Any]) -> bytes:
