@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from gateway.app import App
@@ -15,9 +16,9 @@ from gateway.pipeline import Pipeline
 from gateway.server.front import Front
 from gateway.server.listener import Address, Certificate, Listener
 from tests.http.client import Answer, RawClient, answers, raw
-from tests.http.recording import CLOSE, RESET, RawUpstream, Received
+from tests.http.recording import CLOSE, ECHO, RESET, RawUpstream, Received, ok
 
-__all__ = ["CLOSE", "RESET", "Answer", "RawClient", "RawUpstream", "Received", "Running", "answers", "gateway", "raw"]
+__all__ = ["CLOSE", "ECHO", "RESET", "Answer", "RawClient", "RawUpstream", "Received", "Running", "answers", "gateway", "ok", "raw"]
 
 
 @dataclass(slots=True)
@@ -31,15 +32,22 @@ class Running:
     exchanges: list[Exchange] = field(default_factory=list)  # in the order in which they began
     broken: list[str] = field(default_factory=list)  # exceptions that reached the event loop: there must be none
 
+    @property
+    def connections(self) -> int:
+        """Of clients, that are open."""
+        return len(self.front._connections)
+
 
 @asynccontextmanager
-async def gateway(policy: str, *, certificate: Certificate | None = None, env: Mapping[str, str] | None = None) -> AsyncIterator[Running]:
+async def gateway(
+    policy: str, *, certificate: Certificate | None = None, env: Mapping[str, str] | None = None, path: Path | str = "gateway.yaml"
+) -> AsyncIterator[Running]:
     """Serve the policy on a free port of 127.0.0.1, whatever its `server.listen` says.
 
     At the end everything is cut; an exception that nobody caught fails the test then. Raises ConfigError.
     """
     lines: list[bytes] = []
-    app = App(loads(policy, env=env), lines.append)
+    app = App(loads(policy, env=env, path=path), lines.append)
     listener = Listener(Address("127.0.0.1", 0), certificate)
     await app.start()
     front = Front(app, [listener])
