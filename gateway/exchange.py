@@ -241,6 +241,13 @@ class Reply:
         self.entity = Entity(body)
         self.length = None
 
+    def abandon(self) -> None:
+        """It will not be sent: let go of the upstream behind it."""
+        if self.stream is not None:
+            self.stream.abandon()
+        if self.tunnel is not None:
+            self.tunnel.close()
+
 
 class Attempt:
     """One try at one upstream target."""

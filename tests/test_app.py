@@ -70,7 +70,7 @@ class Life:
     def policy(self, text: str) -> Policy:
         policy = loads("version: 1\n" + text, path=self.folder / "gateway.yaml")
         entries = [*policy.plugins, *(entry for route in policy.routes for entry in route.plugins)]
-        self.seen: list[str] = next(entry.plugin for entry in entries).on_request.__globals__["SEEN"]  # type: ignore[attr-defined]
+        self.seen: list[str] = next(entry.plugin for entry in entries).on_request.__globals__["SEEN"]
         return policy
 
 

@@ -165,7 +165,7 @@ async def test_what_a_hook_raises_is_a_problem(
     assert told == ([f"plugin-1: {hook} failed: route=test request_id={ex.request_id}"] if status == 500 else [])
     if status == 500:
         assert caplog.records[0].exc_info is not None
-        assert f"plugin-1.{hook}" in ex.failure.reason  # type: ignore[union-attr]
+        assert f"plugin-1.{hook}" in ex.failure.reason
 
 
 async def test_a_failing_on_end_keeps_none_of_the_others_from_it(caplog: pytest.LogCaptureFixture) -> None:

@@ -50,7 +50,7 @@ def test_no_control_byte_gets_into_a_head(control: str, place: str, has_raw_byte
     """RFC 9110, section 5.5: the answer to response splitting."""
     mark = {"name": "A", "value": "b", "line": "HTTP/1.1 200 OK"}
     mark[place] += control
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"control|Newline"):
         serialize(mark["line"], Headers([(mark["name"], mark["value"])]), has_raw_bytes=has_raw_bytes)
 
 

@@ -49,7 +49,7 @@ class UpstreamTimeouts(Settings):
     """How long the gateway waits for an upstream; then 504."""
 
     connect: Duration = Field(1.0, gt=0, description="For a connection, TLS included.")
-    head: Duration = Field(10.0, gt=0, description="For the first byte of the answer, from the last byte of the request.")
+    head: Duration = Field(10.0, gt=0, description="For the head of the answer, from the last byte of the request.")
     idle: Duration = Field(30.0, gt=0, description="The longest gap between two pieces of the answer.")
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import socket
+import struct
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import (
-    BadGateway,
     BadRequest,
     ClientGone,
     GatewayError,
@@ -38,6 +40,7 @@ LINGER = 2.0  # seconds for which a refused client may go on sending, so that it
 SLOWEST = 100.0  # bytes a second: a body that is slower for longer than the body time limit is an attack
 
 REASONS = {status.value: status.phrase for status in HTTPStatus} | {418: "I'm a Teapot", 422: "Unprocessable Content"}
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: closing sends RST, and what was not sent is dropped
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -135,6 +138,8 @@ class Connection(asyncio.Protocol):
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
+        if self._exchange is None and not self._lingering and not self._transport.is_closing():
+            self._go_on()
 
     def data_received(self, data: bytes) -> None:
         self.touched = True
@@ -152,7 +157,7 @@ class Connection(asyncio.Protocol):
     def _advance(self, data: bytes) -> None:
         """As many requests as `data` holds and can be answered now; the rest waits for its turn."""
         self._advancing = True
-        while data and self._exchange is None and not self._lingering:
+        while data and self._exchange is None and self._writable is None and not self._lingering:
             data = self._read_head(data)
         self._advancing = False
         if self._lingering or self._transport.is_closing():
@@ -181,8 +186,10 @@ class Connection(asyncio.Protocol):
             if message is None:
                 if not partial:
                     self._head_since = self._loop.time()
-                self._partial = b"" if complete else head
-                return whole[end:] if complete else b""
+                if complete:  # RFC 9112, section 2.2 allows one, and with more a connection could be held for ever
+                    raise BadRequest("There is more than one empty line in front of the request line.")
+                self._partial = head
+                return b""
             self._partial = b""
             return self._first(message, head, whole[end:] if end < len(whole) else b"")
         except GatewayError as error:
@@ -259,9 +266,10 @@ class Connection(asyncio.Protocol):
                 log.exception("the reply broke: route=%s request_id=%s", ex.route, ex.request_id)
             truncated = self._head_sent
             if truncated:
-                # Never end as if whole what is not: the client sees the connection break (RFC 9112, section 8).
-                self._transport.abort()
+                self._reset()
             else:
+                if reply is not None:
+                    reply.abandon()
                 reply = problem(PluginError(), ex.request_id)
                 self._send(ex, reply, ())
         finally:
@@ -282,6 +290,13 @@ class Connection(asyncio.Protocol):
         if not self._keep_alive or self._body is not None:
             self._close_gently()
             return
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Hear the next request, unless the client has yet to read the answers it has: they would gather here."""
+        if self._writable is not None:
+            self._pause()
+            return
         self._resume()
         if self._ahead and not self._advancing:
             data, self._ahead = self._ahead, b""
@@ -289,7 +304,7 @@ class Connection(asyncio.Protocol):
 
     def _broke(self, error: BaseException) -> None:
         log.error("an exchange broke the front", exc_info=error)
-        self._transport.abort()
+        self._reset()
 
     # replies
 
@@ -364,9 +379,9 @@ class Connection(asyncio.Protocol):
         reason = reply.reason if reply.reason and reply.reason.isascii() else REASONS.get(status, "")
         try:
             return serialize(f"HTTP/1.1 {status} {reason}", headers, has_raw_bytes=reply.has_raw_bytes)
-        except ValueError as error:
+        except ValueError:  # a plugin set a header that cannot be sent
             self._head_sent = False
-            raise BadGateway(reason=f"a plugin set a header that cannot be sent: {error}") from error
+            raise
 
     def _interim(self, status: int, headers: Headers) -> None:
         if not self._head_sent and not self._transport.is_closing():
@@ -379,12 +394,13 @@ class Connection(asyncio.Protocol):
 
     async def _tunnel(self, ex: Exchange, reply: Reply) -> None:
         """After a 101 both sides speak another protocol: bytes pass unseen until one of them ends."""
-        transport, first = reply.tunnel.detach()
         reply.headers["Connection"] = "Upgrade"
         reply.headers["Upgrade"] = ex.upgrade
+        head = serialize("HTTP/1.1 101 Switching Protocols", reply.headers, has_raw_bytes=reply.has_raw_bytes)
+        transport, first = reply.tunnel.detach()
         self._keep_alive = False
         self._head_sent = True
-        self._write(serialize("HTTP/1.1 101 Switching Protocols", reply.headers, has_raw_bytes=reply.has_raw_bytes) + first)
+        self._write(head + first)
         tunnel = Tunnel(self._loop, self._transport, transport, self._ahead)
         self._ahead = b""
         self._front.tunnelled(self, tunnel)
@@ -431,6 +447,14 @@ class Connection(asyncio.Protocol):
         """Cut whatever is under way, for a reason of our own."""
         if self._exchange is not None:
             self._exchange.failure = Unavailable(reason=reason)
+        self._reset()
+
+    def _reset(self) -> None:
+        """What is cut must not end as if whole: to HTTP/1.0 an orderly end of the connection is the body's (RFC 9112, section 8)."""
+        connected = self._transport.get_extra_info("socket")
+        with contextlib.suppress(OSError):  # it has ended already
+            if connected is not None:  # TLS forgets it then
+                connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self._transport.abort()
 
     def check(self, now: float) -> None:
@@ -444,7 +468,7 @@ class Connection(asyncio.Protocol):
         quiet = now - self.since
         if pending:
             if quiet > limits.body:
-                self._transport.abort()  # it does not read
+                self._reset()  # it does not read
         elif self._lingering:
             if quiet > LINGER:
                 self._transport.abort()

@@ -69,7 +69,7 @@ class Front:
 
     def opened(self, connection: Connection) -> None:
         self._connections.add(connection)
-        if len(self._connections) > self._most:
+        if len(self._connections) + len(self.tunnels) > self._most:
             connection.turn_away(Unavailable("Too many connections.", headers=[("Retry-After", "1")]))
 
     def closed(self, connection: Connection) -> None:

@@ -170,7 +170,7 @@ class HeadReader:
         ex.headers = Headers(fields)
         ex.has_raw_bytes = not head.isascii()
         known = None
-        if ex.content_length is None and not (chunked or expects or message.upgrade or message.should_close):
+        if version is HttpVersion11 and ex.content_length is None and not (chunked or expects or message.upgrade or message.should_close):
             block = head[head.index(b"\r\n") :]
             known = Known(block, ex.headers.copy(), host, client, ex.has_raw_bytes, ex.takes_trailers)
         return ex, chunked, expects, known

@@ -42,6 +42,7 @@ class Certificate:
         self._cert, self._key = cert, key
         self._min_version = VERSIONS[min_version]
         self._seen = self._stamp()
+        self._trouble = ""  # what was told of files that cannot be used
         self._current = self._fresh()
         self.context = self._fresh()
         self.context.sni_callback = self._hand_over
@@ -54,9 +55,12 @@ class Certificate:
                 return
             self._seen = seen
             self._current = self._fresh()
-        except (OSError, ssl.SSLError) as error:
-            log.error("the new certificate %s cannot be used, the old one is kept: %s", self._cert, error)
+        except OSError as error:  # ssl.SSLError is one
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                log.error("the new certificate %s cannot be used, the old one is kept: %s", self._cert, error)
         else:
+            self._trouble = ""
             log.info("certificate %s reloaded", self._cert)
 
     def _fresh(self) -> ssl.SSLContext:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from time import monotonic
 
 from gateway.errors import GatewayError, PayloadTooLarge
 from gateway.exchange import Attempt, Exchange, Headers, Reply
 from gateway.pipeline import Pipeline
-from gateway.upstream.connection import Stale
+from gateway.upstream.connection import Connection, Stale
 from gateway.upstream.target import Target
 from gateway.wire import serialize
 
@@ -56,30 +57,45 @@ class Upstream:
             stream = None
         target = self._next()
         connection = target.free()
+        answer: asyncio.Future[Reply] | None = None
         while True:
             attempt = Attempt(len(ex.attempts) + 1, target.url, ex.headers.copy())
             ex.attempts = (*ex.attempts, attempt)
-            pipeline.attempt(ex, attempt)
             reused = connection is not None
+            begun = monotonic()
             try:
+                pipeline.attempt(ex, attempt)
                 if connection is None:
                     connection = await target.connect()
                 head, chunked = request_head(ex, attempt.headers, target.authority, body, stream is not None)
-                reply = await connection.ask(head if not body else head + body, ex, stream, chunked)
+                answer = connection.ask(head if not body else head + body, ex, stream, chunked)
+                reply = await answer
             except GatewayError as error:
                 attempt.error = error
-                if reused and isinstance(error, Stale) and body is None and stream is None and ex.method in REPLAYABLE and not ex.upgrade:
-                    self.replays += 1
-                    connection = None
-                    continue
-                raise
-            except asyncio.CancelledError:
+                attempt.duration = monotonic() - begun
                 if connection is not None:
                     connection.close()
+                if reused and isinstance(error, Stale) and body is None and stream is None and ex.method in REPLAYABLE and not ex.upgrade:
+                    self.replays += 1
+                    connection = answer = None
+                    continue
                 raise
+            except BaseException:
+                if connection is not None:
+                    _give_up(connection, answer)
+                raise
+            attempt.duration = monotonic() - begun
             attempt.status = reply.status
             reply.upstream = target.url
             return reply
+
+
+def _give_up(connection: Connection, answer: asyncio.Future[Reply] | None) -> None:
+    """Close the connection, unless it was answered on in the very turn of the cancellation: then another may have it by now."""
+    if answer is None or not answer.done() or answer.cancelled() or answer.exception() is not None:
+        connection.close()
+    else:
+        answer.result().abandon()
 
 
 def request_head(ex: Exchange, headers: Headers, authority: str, body: bytes | None, streams: bool) -> tuple[bytes, bool]:

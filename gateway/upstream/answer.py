@@ -15,8 +15,9 @@ from gateway.exchange import Headers, Reply
 from gateway.stream import Trailers
 from gateway.wire import Names
 
-MOST_HEAD = 64 * 1024  # bytes that are no body: a head, trailers, chunk extensions
+MOST_HEAD = 64 * 1024  # bytes that are no body: a head with all interim ones before it, trailers, chunk extensions
 MOST_FIELDS = 256
+COUNTED = 64 * 1024  # bytes: a body of a longer announced length is counted, not parsed
 
 LENGTH, ENCODING, CONNECTION, HOP, UPGRADE = 1, 2, 3, 4, 5
 _KINDS = {
@@ -44,16 +45,7 @@ PROTECTED = {
     "www-authenticate",
 }
 """Fields that naming them in Connection does not remove: it could only do harm."""
-NOT_IN_TRAILERS = PROTECTED | {
-    "content-length",
-    "transfer-encoding",
-    "host",
-    "authorization",
-    "connection",
-    "te",
-    "trailer",
-    "upgrade",
-}
+NOT_IN_TRAILERS = PROTECTED | {"host", "authorization"}
 """RFC 9110, section 6.5.1: what a head must say cannot come after the body."""
 
 _LENGTH = re.compile(r"0|[1-9][0-9]{0,17}")
@@ -70,10 +62,10 @@ class AnswerReader:
     __slots__ = (
         "_fields",
         "_head_only",
+        "_left",
         "_overhead",
         "_parser",
         "_reason",
-        "_switches",
         "_trailers_wanted",
         "_until_eof",
         "_upgrade",
@@ -102,7 +94,7 @@ class AnswerReader:
         self._overhead = 0
         self._reason = b""
         self._until_eof = False
-        self._switches = False
+        self._left = 0  # of a long body: bytes still to come
         self.started = False  # a byte of an answer has arrived
         self.reply = None
         self.ended = False
@@ -114,6 +106,9 @@ class AnswerReader:
 
     def feed(self, data: bytes) -> None:
         self.started = True
+        if self._left > 0 or (self._until_eof and not self.ended):
+            self._count(data)
+            return
         self._overhead += len(data)
         try:
             self._parser.feed_data(data)
@@ -131,6 +126,20 @@ class AnswerReader:
         if self.ended and self._head_only:
             # llhttp can't be told that this was the answer to HEAD: it waits for a body, and reads the next head as one.
             self._parser = httptools.HttpResponseParser(self)
+
+    def _count(self, data: bytes) -> None:
+        """A piece of a long body: llhttp would only copy it."""
+        if self._until_eof:
+            self.pieces.append(data)
+            return
+        left = self._left - len(data)
+        if left < 0:
+            self.reusable = False  # more than was announced
+        self.pieces.append(data if left >= 0 else data[: self._left])
+        self._left = max(left, 0)
+        if not self._left:
+            self.ended = True
+            self._parser = httptools.HttpResponseParser(self)  # the old one still waits for what was counted here
 
     def eof(self) -> None:
         """The connection has ended cleanly. Raises BadGateway when the answer has not."""
@@ -185,22 +194,28 @@ class AnswerReader:
         elif length is None and not chunked:
             self._until_eof = True
             self.reusable = False
+        elif length is not None and length > COUNTED:
+            self._left = length
 
     def on_body(self, piece: bytes) -> None:
         if self.ended:
             self.reusable = False  # a body where none can be
         else:
             self.pieces.append(piece)
+            if self._left:
+                self._left -= len(piece)
 
     def on_message_complete(self) -> None:
         if self.reply is None or self.ended:
             return  # an interim answer; the real one follows
         self.ended = True
+        if any(NAMES[name][1] for name, _ in self._fields):
+            self.reusable = False  # llhttp takes Transfer-Encoding in a trailer for the next answer's
         if self._fields and self._trailers_wanted:
             self.trailers = tuple(
                 (NAMES[name][0], value.decode("utf-8", "surrogateescape"))
                 for name, value in self._fields
-                if NAMES[name][0].lower() not in NOT_IN_TRAILERS
+                if not NAMES[name][1] and NAMES[name][0].lower() not in NOT_IN_TRAILERS
             )
 
     def _interim(self, status: int, fields: list[tuple[bytes, bytes]]) -> None:
@@ -215,7 +230,6 @@ class AnswerReader:
             self.ended = True
         elif status in (102, 103):
             self.interim.append((status, _passing(fields)))
-        self._overhead = 0
 
 
 def _passing(fields: list[tuple[bytes, bytes]]) -> Headers:

@@ -61,7 +61,7 @@ class Connection(asyncio.Protocol):
         """Send a request; the future is its reply, or a GatewayError. `stream` is what is still to come of its body."""
         self._answer.expect(head_only=ex.method == "HEAD", upgrade=bool(ex.upgrade), trailers=ex.takes_trailers)
         self._interim = ex.interim
-        self.touched = True
+        self.since = self._loop.time()
         self._waiter = waiter = self._loop.create_future()
         self._transport.write(head)
         if stream is not None:
@@ -82,6 +82,7 @@ class Connection(asyncio.Protocol):
                 self._transport.write(b"0\r\n\r\n")
             self._sent = True
             self._sending = None
+            self.since = self._loop.time()
         except (GatewayError, ClientGone) as error:
             self._sending = None
             self.fail(error)
@@ -112,11 +113,13 @@ class Connection(asyncio.Protocol):
 
     def check(self, now: float, head: float, idle: float) -> None:
         """One look at a connection in use: `head` and `idle` are its time limits in seconds."""
-        if self.touched:
+        if self._waiter is not None and self._sent:
+            # The whole head, however it trickles; an interim answer starts the time anew.
+            if now - self.since > head:
+                self.fail(UpstreamTimeout(reason=f"no answer within {head:g} s"))
+        elif self.touched:
             self.touched = False
             self.since = now
-        elif self._waiter is not None and self._sent and now - self.since > head:
-            self.fail(UpstreamTimeout(reason=f"no answer within {head:g} s"))
         elif self._writable is not None and not self._sent and now - self.since > idle:
             self.fail(UpstreamTimeout(reason=f"the request's body was not read for {idle:g} s"))
         elif self._stream is not None and not self._stream.paused and now - self.since > idle:
@@ -185,6 +188,7 @@ class Connection(asyncio.Protocol):
         self._waiter = None
         if reply.status == 101:
             reply.tunnel = self
+            self._transport.pause_reading()  # what follows is for the tunnel, once the plugins have let the switch pass
         elif answer.ended and not answer.trailers:
             reply.entity = Entity(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         else:
@@ -235,3 +239,4 @@ class Connection(asyncio.Protocol):
             if self._interim is not None:
                 self._interim(status, headers)
         self._answer.interim = []
+        self.since = self._loop.time()

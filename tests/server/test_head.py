@@ -1,0 +1,286 @@
+"""From a head to an exchange; and that a head like the one before makes the same exchange as it would on a fresh connection."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gateway.app import App
+from gateway.config.policy import loads
+from gateway.exchange import Exchange
+from gateway.pipeline import Pipeline
+from gateway.server.connection import Connection
+from gateway.server.front import Front
+
+POLICY = """
+version: 1
+server: {trusted_proxies: [127.0.0.1], limits: {target: 200B, headers: 12, head: 2KiB}}
+routes:
+  - {name: all, match: "/**", plugins: [respond: {status: 200, body: x}]}
+  - {name: purge, match: {methods: [PURGE], path: /purge}, plugins: [respond: {status: 200, body: purged}]}
+"""
+ID = re.compile(rb"[0-9a-f]{32}")
+
+
+class Transport:
+    """Keeps what is written. Stands in for a socket, so that a thousand heads take no thousand of them."""
+
+    def __init__(self, peer: str = "127.0.0.1") -> None:
+        self.peer = peer
+        self.written = b""
+        self.calls: list[str] = []
+
+    def get_extra_info(self, name: str) -> object:
+        return (self.peer, 50000) if name == "peername" else None
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def writelines(self, data: list[bytes]) -> None:
+        self.written += b"".join(data)
+
+    def is_closing(self) -> bool:
+        return False
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        return lambda: self.calls.append(name)
+
+
+class Fronts:
+    """A front without a listener, and what it makes of heads."""
+
+    def __init__(self) -> None:
+        self.app = App(loads(POLICY), lambda line: None)
+        self.exchanges: list[Exchange] = []
+        find = self.app.find
+
+        def recorded(ex: Exchange) -> Pipeline:
+            self.exchanges.append(ex)
+            return find(ex)
+
+        seam: Any = self.app
+        seam.find = recorded
+        self.front = Front(self.app, [])
+        self.front._date = "Thu, 01 Jan 1970 00:00:00 GMT"
+
+    def connection(self, peer: str = "127.0.0.1") -> tuple[Connection, Transport]:
+        connection = Connection(self.front, "http")
+        transport: Any = Transport(peer)
+        connection.connection_made(transport)
+        return connection, transport
+
+    def sent(self, connection: Connection, transport: Transport, data: bytes) -> tuple[dict[str, object] | None, bytes]:
+        """The exchange that `data` began, and the bytes of its answer; a body's bytes make no difference here."""
+        count, transport.written = len(self.exchanges), b""
+        connection.data_received(data)
+        begun = self.exchanges[count:]
+        return (values(begun[0]) if begun else None), ID.sub(b"ID", transport.written)
+
+
+def values(ex: Exchange) -> dict[str, object]:
+    """All that an exchange says, but for when it was and its random name."""
+    found: dict[str, object] = {name: getattr(ex, name) for name in ex.__slots__ if name not in ("started", "_request_id", "headers")}
+    found["headers"] = tuple(ex.headers.items())
+    found["stream"] = ex.stream is not None
+    found["interim"] = ex.interim is not None
+    found["failure"] = repr(ex.failure)
+    return found
+
+
+def run(play: Callable[[Fronts], None]) -> None:
+    async def whole() -> None:
+        play(Fronts())
+
+    asyncio.run(whole())
+
+
+FIELDS = [
+    b"Host: api.test",
+    b"Host: API.test:80",
+    b"Host: other.test",
+    b"host:api.test",
+    b"Host:",
+    b"Host: a b",
+    b"A: b",
+    b"a:b",
+    b"A: \xff",
+    b"A: \xc3\xa9",
+    b"X_Real_IP: 1.1.1.1",
+    b"Cookie: a=b",
+    b"Authorization: Bearer x",
+    b"Authorization: Basic y",
+    b"Content-Type: text/plain",
+    b"Origin: https://app.test",
+    b"Content-Length: 0",
+    b"Content-Length: 3",
+    b"Content-Length: 03",
+    b"Transfer-Encoding: chunked",
+    b"Transfer-Encoding: identity",
+    b"Connection: keep-alive",
+    b"Connection: close",
+    b"Connection: upgrade",
+    b"Connection: A, keep-alive",
+    b"Connection: TE",
+    b"Connection: Cookie",
+    b"Upgrade: websocket",
+    b"Upgrade: h2c",
+    b"TE: trailers",
+    b"TE: gzip",
+    b"Expect: 100-continue",
+    b"Expect: 200-ok",
+    b"X-Forwarded-For: 203.0.113.7",
+    b"X-Forwarded-For: 10.0.0.1, 203.0.113.8",
+    b"X-Forwarded-Proto: https",
+    b"X-Forwarded-Host: www.test",
+    b"Forwarded: for=1.1.1.1",
+    b"X-Original-URL: /admin",
+    b"Keep-Alive: timeout=5",
+    b"Proxy-Authorization: x",
+    b"X-Request-Id: mine",
+]
+LINES = [
+    b"GET / HTTP/1.1",
+    b"GET /a?b=c HTTP/1.1",
+    b"POST /a HTTP/1.1",
+    b"HEAD / HTTP/1.1",
+    b"PUT /%61 HTTP/1.1",
+    b"DELETE /a/../b HTTP/1.1",
+    b"OPTIONS * HTTP/1.1",
+    b"OPTIONS /a HTTP/1.1",
+    b"PURGE /purge HTTP/1.1",
+    b"CONNECT a:1 HTTP/1.1",
+    b"TRACE / HTTP/1.1",
+    b"BREW / HTTP/1.1",
+    b"get / HTTP/1.1",
+    b"GET / HTTP/1.0",
+    b"POST /a HTTP/1.0",
+    b"GET / HTTP/1.2",
+    b"GET / HTTP/2.0",
+    b"GET  / HTTP/1.1",
+    b"GET / HTTP/1.1 ",
+    b"GET http://api.test/x HTTP/1.1",
+    b"GET http://evil.test/x HTTP/1.1",
+    b"GET //evil.test/x HTTP/1.1",
+    b"GET /#a HTTP/1.1",
+    b"GET /a%2fb HTTP/1.1",
+    b"GET /../x HTTP/1.1",
+    b"GET /[ HTTP/1.1",
+    b"GET /%zz HTTP/1.1",
+    b"GET /a?%zz HTTP/1.1",
+    b"GET /\xff HTTP/1.1",
+    b"GET /a;b HTTP/1.1",
+    b"GET /a\\b HTTP/1.1",
+    b"GET /" + b"x" * 198 + b" HTTP/1.1",
+    b"GET /" + b"x" * 199 + b" HTTP/1.1",
+    b"GET /" + b"x" * 200 + b" HTTP/1.1",
+]
+
+LINE = st.one_of(
+    st.sampled_from(LINES),
+    st.builds(
+        lambda method, target, version: b"%b /%b HTTP/1.%b" % (method, target, version),
+        st.sampled_from([b"GET", b"POST", b"DELETE"]),
+        st.text(st.sampled_from('ab/.%25?=&;:@[]^|~+#"<>\\{} '), max_size=8).map(str.encode),
+        st.sampled_from([b"1", b"1", b"0"]),
+    ),
+)
+BLOCK = st.lists(st.sampled_from(FIELDS[4:]), max_size=3).flatmap(
+    lambda fields: (
+        st.permutations([b"Host: api.test", *fields]) | st.just([*fields]) | st.just([b"Host: other.test", b"Host: api.test", *fields])
+    )
+)
+
+
+@given(BLOCK, BLOCK, LINE, LINE, st.booleans(), st.sampled_from(["127.0.0.1", "203.0.113.1"]))
+@example([b"Host: a", b"Connection: keep-alive"], [], b"GET / HTTP/1.0", b"GET / HTTP/1.1", True, "127.0.0.1")
+@example([b"Host: a", b"Connection: keep-alive", b"TE: trailers"], [], b"GET / HTTP/1.0", b"GET / HTTP/1.1", True, "127.0.0.1")
+@example([b"Connection: keep-alive"], [], b"GET / HTTP/1.0", b"GET / HTTP/1.1", True, "127.0.0.1")
+@example([b"Host: api.test"], [], b"GET /\xff HTTP/1.1", b"GET / HTTP/1.1", True, "127.0.0.1")
+@example([b"Host: api.test"], [], b"GET / HTTP/1.1", b"GET http://api.test/ HTTP/1.1", True, "127.0.0.1")
+@example([b"Host: api.test"], [], b"OPTIONS / HTTP/1.1", b"OPTIONS * HTTP/1.1", True, "127.0.0.1")
+def test_the_second_request_of_a_connection_is_what_it_would_be_on_a_fresh_one(
+    block: list[bytes], other: list[bytes], first: bytes, second: bytes, same: bool, peer: str
+) -> None:
+    """The short cut for a known header block changes nothing: neither the exchange nor a byte of the answer."""
+    end = b"\r\n".join([b"", *block, b"", b""])
+    before, head = first + end, second + (end if same else b"\r\n".join([b"", *other, b"", b""]))
+
+    def play(fronts: Fronts) -> None:
+        used, transport = fronts.connection(peer)
+        _, answer = fronts.sent(used, transport, before)
+        if used._lingering or used._body is not None or used._exchange is not None or not answer:
+            return  # nothing follows on this connection
+        again = fronts.sent(used, transport, head)
+        fresh, transport = fronts.connection(peer)
+        assert again == fronts.sent(fresh, transport, head)
+
+    run(play)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_each_line_after_a_plain_one_is_what_it_would_be_on_a_fresh_connection(line: bytes) -> None:
+    def play(fronts: Fronts) -> None:
+        used, transport = fronts.connection()
+        fronts.sent(used, transport, b"GET / HTTP/1.1\r\nHost: api.test\r\nA: b\r\n\r\n")
+        assert used._known is not None
+        again = fronts.sent(used, transport, line + b"\r\nHost: api.test\r\nA: b\r\n\r\n")
+        fresh, transport = fronts.connection()
+        assert again == fronts.sent(fresh, transport, line + b"\r\nHost: api.test\r\nA: b\r\n\r\n")
+
+    run(play)
+
+
+@given(BLOCK, LINE, st.lists(st.integers(1, 120), max_size=4))
+def test_a_head_however_it_is_cut(block: list[bytes], line: bytes, at: list[int]) -> None:
+    head = b"\r\n".join([line, *block, b"", b""])
+
+    def play(fronts: Fronts) -> None:
+        whole, transport = fronts.connection()
+        expected = fronts.sent(whole, transport, head)
+        cut, transport = fronts.connection()
+        edges = sorted({0, len(head), *(position for position in at if position < len(head))})
+        for start, end in pairwise(edges):
+            if not cut._lingering:
+                cut.data_received(head[start:end])
+        found = fronts.exchanges[-1:] if len(fronts.exchanges) > (expected[0] is not None) else []
+        assert ((values(found[0]) if found else None), ID.sub(b"ID", transport.written)) == expected
+
+    run(play)
+
+
+def test_plugins_that_change_the_headers_do_not_change_the_next_requests() -> None:
+    def play(fronts: Fronts) -> None:
+        connection, transport = fronts.connection()
+        head = b"GET / HTTP/1.1\r\nHost: api.test\r\nA: b\r\n\r\n"
+        for _ in range(3):
+            found, _ = fronts.sent(connection, transport, head)
+            assert found is not None
+            assert ("A", "b") in found["headers"]  # type: ignore[operator]
+            fronts.exchanges[-1].headers.clear()
+
+    run(play)
+
+
+def test_known_bytes_of_one_client_are_not_another_ones() -> None:
+    """What is known is of a connection: its peer's address is in it."""
+
+    def play(fronts: Fronts) -> None:
+        head = b"GET / HTTP/1.1\r\nHost: api.test\r\nX-Forwarded-For: 198.51.100.1\r\n\r\n"
+        for peer, client in (("127.0.0.1", "198.51.100.1"), ("203.0.113.1", "203.0.113.1")):
+            connection, transport = fronts.connection(peer)
+            for _ in range(2):
+                found, _ = fronts.sent(connection, transport, head)
+                assert found is not None
+                assert found["client"] == client
+
+    run(play)
