@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from multidict import CIMultiDict
+from multidict import CIMultiDict, getversion
 
 from gateway.errors import BadRequest, GatewayError, PayloadTooLarge
 
@@ -17,19 +17,32 @@ if TYPE_CHECKING:
 Headers = CIMultiDict[str]
 """Repeatable header fields in order, names compared without case. Bytes that are not UTF-8 are kept as lone surrogates."""
 
+_version: Callable[[Any], int] = getversion  # changes with the fields; no two dicts have the same
 NO_PARAMS: Mapping[str, str] = {}
 BODY_FIELDS = ("Content-Encoding", "Content-MD5", "Digest", "Content-Digest", "Repr-Digest")
 """Fields that describe the bytes of a body and lie once these are replaced (RFC 9110, section 8; RFC 9530)."""
+
+
+class HeaderBlock:
+    """Fields that a client sends again and again on its connection, and what has been made of them."""
+
+    __slots__ = ("headers", "serialized")
+
+    def __init__(self, headers: Headers) -> None:
+        self.headers = headers  # never changed: each exchange has a copy
+        self.serialized = b""  # as they go upstream when no plugin changes them, from the end of the request line on
 
 
 class Exchange:
     """One request on its way, and what is known about it. Slots, not a bag: plugins never read one another's notes."""
 
     __slots__ = (
-        "_body",
         "_json",
         "_request_id",
+        "_version",
         "attempts",
+        "block",
+        "body_at_hand",
         "body_limit",
         "claims",
         "client",
@@ -99,8 +112,20 @@ class Exchange:
         self.depth = 0  # how far down the pipeline it came, and
         self.failure: Exception | None = None  # what its reply tells of, if it failed: both for the pipeline and its front
         self._request_id = ""
-        self._body: bytes | None = None
+        self.body_at_hand: bytes | None = None  # the body when it has been read or replaced
+        self.block: HeaderBlock | None = None  # the fields it came with, when its client repeats itself
+        self._version = 0
         self._json: Any = None
+
+    def repeats(self, block: HeaderBlock) -> None:
+        """Its fields are those of `block`, which its client sent before."""
+        self.block = block
+        self._version = _version(self.headers)
+
+    @property
+    def is_untouched(self) -> bool:
+        """No plugin has changed the fields since `repeats`."""
+        return _version(self.headers) == self._version
 
     @property
     def request_id(self) -> str:
@@ -115,14 +140,14 @@ class Exchange:
 
     async def body(self, limit: int | None = None) -> bytes:
         """The whole body, read once and kept. Raises PayloadTooLarge past `limit` (default: the route's) and what cut it."""
-        if self._body is None:
+        if self.body_at_hand is None:
             stream = self.stream
             if stream is None:
                 return b""
-            self._body = await read_all(stream, min(limit or self.body_limit, self.body_limit), self.content_length)
-        if limit is not None and len(self._body) > limit:
+            self.body_at_hand = await read_all(stream, min(limit or self.body_limit, self.body_limit), self.content_length)
+        if limit is not None and len(self.body_at_hand) > limit:
             raise PayloadTooLarge(limit)
-        return self._body
+        return self.body_at_hand
 
     async def json(self, limit: int | None = None) -> Any:
         """The body as JSON, parsed once and shared by all who ask. Raises BadRequest when it is not JSON."""
@@ -133,18 +158,13 @@ class Exchange:
                 raise BadRequest("The body is not valid JSON.", reason=str(error)) from error
         return self._json
 
-    @property
-    def body_at_hand(self) -> bytes | None:
-        """The body when it has been read or replaced; None while it still streams, and when there is none."""
-        return self._body
-
     def set_body(self, body: bytes, content_type: str | None = None) -> None:
         """Replace what goes upstream: the length is set anew, fields that described the old bytes are dropped."""
         for name in BODY_FIELDS:
             self.headers.popall(name, None)
         if content_type is not None:
             self.headers["Content-Type"] = content_type
-        self._body = body
+        self.body_at_hand = body
         self._json = None
         self.content_length = len(body)
 
@@ -154,7 +174,7 @@ class Exchange:
         self.check_length()
 
     def check_length(self) -> None:
-        length = self.content_length if self._body is None else len(self._body)
+        length = self.content_length if self.body_at_hand is None else len(self.body_at_hand)
         if length is not None and length > self.body_limit:
             raise PayloadTooLarge(self.body_limit)
 

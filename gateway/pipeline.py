@@ -37,7 +37,20 @@ class Pipeline:
     A reply made at depth n passes the plugins above n on its way up, and no others; the upstream's reply passes all.
     """
 
-    __slots__ = ("_attempt", "_body", "_down", "_ends", "_names", "_up", "depth", "entries", "is_async", "send", "survives_client")
+    __slots__ = (
+        "_attempt",
+        "_body",
+        "_down",
+        "_ends",
+        "_names",
+        "_up",
+        "depth",
+        "entries",
+        "is_async",
+        "send",
+        "survives_client",
+        "watches_attempts",
+    )
 
     def __init__(self, entries: Sequence[Entry], send: Send = no_upstream) -> None:
         self.entries = tuple(entry for entry in entries if entry.mode != "off")
@@ -62,6 +75,7 @@ class Pipeline:
         # A plugin that answered, or failed, was reached: its own on_end runs too.
         self._ends = tuple(tuple(step for step in reversed(enders) if step[0] <= depth) for depth in depths)
         self._attempt = tuple((n, hook) for n, entry in enumerate(self.entries) if (hook := _hook(entry, "on_attempt")))
+        self.watches_attempts = bool(self._attempt)
         self.survives_client = any(entry.plugin.survives_client for entry in self.entries)
         self.is_async = any(step[2] for step in (*self._down, *responders))
 

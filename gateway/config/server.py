@@ -87,7 +87,9 @@ class Limits(Settings):
     body: Size = Field(
         1 << 20, ge=0, description="Bytes of a request's body where no body_limit says otherwise; a longer one is answered 413."
     )
-    connections: int = Field(10_000, ge=1, description="Connections of clients at once, WebSockets among them; those beyond are answered 503.")
+    connections: int = Field(
+        10_000, ge=1, description="Connections of clients at once, WebSockets among them; those beyond are answered 503."
+    )
 
 
 class Timeouts(Settings):

@@ -1,4 +1,4 @@
-"""Runs a coroutine now, until it first waits, and goes on whenever what it waits for is done: a task without the task."""
+"""Runs a coroutine at once, until it first waits, and goes on whenever what it waits for is done: a task without the task."""
 
 from __future__ import annotations
 
@@ -34,9 +34,11 @@ class Eager:
         try:
             waiting = move(value)
         except (StopIteration, asyncio.CancelledError):
+            self._failed = _ended  # whoever made this may be what it calls: no circle is left to the collector
             return
         except BaseException as error:
             self._failed(error)
+            self._failed = _ended
             if not isinstance(error, Exception):
                 raise
             return
@@ -53,3 +55,7 @@ class Eager:
         if waiting is not None:
             waiting.remove_done_callback(self._step)
             self._go(self._coroutine.throw, asyncio.CancelledError())
+
+
+def _ended(error: BaseException) -> None:
+    """Nobody is to be told any more."""

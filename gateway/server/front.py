@@ -50,7 +50,7 @@ class Front:
         self._most = settings.limits.connections
         self._connections: set[Connection] = set()
         self._empty = asyncio.Event()
-        self._date = ""
+        self.date = ""  # of replies that have none (RFC 9110, section 6.6.1); kept by the sweep
         self._sweep: asyncio.TimerHandle | None = None
         self._looks = 0
 
@@ -58,10 +58,6 @@ class Front:
         self._look()
         for listener in self.listeners:
             listener.start(partial(Connection, self, listener.scheme), self.timeouts.head)
-
-    def date(self) -> str:
-        """The Date of replies that have none (RFC 9110, section 6.6.1); kept by the sweep."""
-        return self._date
 
     def peer(self, transport: Any, scheme: str) -> Peer:
         name = transport.get_extra_info("peername")
@@ -94,7 +90,7 @@ class Front:
     def _look(self) -> None:
         """The one coarse sweep: time limits of all connections, the date, renewed certificates."""
         self._sweep = self.loop.call_later(SWEEP, self._look)
-        self._date = formatdate(time.time(), usegmt=True)
+        self.date = formatdate(time.time(), usegmt=True)
         now = self.loop.time()
         for connection in list(self._connections):
             connection.check(now)

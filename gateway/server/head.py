@@ -10,7 +10,7 @@ from aiohttp import HttpVersion10, HttpVersion11
 
 from gateway.authority import valid_host
 from gateway.errors import BadRequest, ExpectationFailed, HeadTooLarge, TargetTooLong, Unimplemented, VersionNotSupported
-from gateway.exchange import Exchange, Headers
+from gateway.exchange import Exchange, HeaderBlock, Headers
 from gateway.server.forwarding import Claims, Client, Forwarding
 from gateway.target import canonical
 from gateway.wire import Names
@@ -88,7 +88,7 @@ class Known(NamedTuple):
     """What one request proved of its header block, for the next with the same bytes on the same connection."""
 
     block: bytes  # everything behind the request line
-    headers: Headers
+    fields: HeaderBlock
     host: str
     client: Client
     has_raw_bytes: bool
@@ -117,7 +117,8 @@ class HeadReader:
         if method not in self._methods:
             return None
         target = canonical(line[2].decode(), known.host)
-        ex = Exchange(method, target.target, target.path, target.query, known.headers.copy())
+        ex = Exchange(method, target.target, target.path, target.query, known.fields.headers.copy())
+        ex.repeats(known.fields)
         ex.host = known.host
         ex.client, ex.scheme, _ = known.client
         ex.started = self._clock()
@@ -172,7 +173,7 @@ class HeadReader:
         known = None
         if version is HttpVersion11 and ex.content_length is None and not (chunked or expects or message.upgrade or message.should_close):
             block = head[head.index(b"\r\n") :]
-            known = Known(block, ex.headers.copy(), host, client, ex.has_raw_bytes, ex.takes_trailers)
+            known = Known(block, HeaderBlock(ex.headers.copy()), host, client, ex.has_raw_bytes, ex.takes_trailers)
         return ex, chunked, expects, known
 
 

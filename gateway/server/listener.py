@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.server.eager import Eager
+
 log = logging.getLogger("gateway.server")
 
 BACKLOG = 2048
@@ -96,7 +98,6 @@ class Listener:
         self._loop: Any = None
         self._protocol: Callable[[], asyncio.BaseProtocol]
         self._handshake = 0.0
-        self._handovers: set[asyncio.Task[Any]] = set()
 
     def start(self, protocol: Callable[[], asyncio.BaseProtocol], handshake: float) -> None:
         """Accept from now on. `handshake`: seconds for a TLS handshake.
@@ -128,9 +129,7 @@ class Listener:
                 return
             accepted.setblocking(False)
             accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # finds the other end of a silent tunnel gone
-            task = self._loop.create_task(self._hand_over(accepted))
-            self._handovers.add(task)
-            task.add_done_callback(self._handovers.discard)
+            Eager(self._hand_over(accepted), self._loop, self._broke)
 
     async def _hand_over(self, accepted: socket.socket) -> None:
         context = None if self.certificate is None else self.certificate.context
@@ -140,6 +139,9 @@ class Listener:
         except (OSError, TimeoutError) as error:
             log.debug("a connection to %s failed before its first request: %s", self.address, error)
             accepted.close()
+
+    def _broke(self, error: BaseException) -> None:
+        log.error("a connection to %s could not be handed over", self.address, exc_info=error)
 
     def _pause(self, error: OSError) -> None:
         """Out of files or memory: trying again at once would only burn the time that is needed to free some."""

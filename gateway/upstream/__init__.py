@@ -58,17 +58,23 @@ class Upstream:
         target = self._next()
         connection = target.free()
         answer: asyncio.Future[Reply] | None = None
+        head = None if pipeline.watches_attempts or body is not None or stream is not None else repeated_head(ex)
+        chunked = False
         while True:
-            attempt = Attempt(len(ex.attempts) + 1, target.url, ex.headers.copy())
+            attempt = Attempt(len(ex.attempts) + 1, target.url, ex.headers if head is not None else ex.headers.copy())
             ex.attempts = (*ex.attempts, attempt)
             reused = connection is not None
             begun = monotonic()
             try:
-                pipeline.attempt(ex, attempt)
+                if pipeline.watches_attempts:
+                    pipeline.attempt(ex, attempt)
                 if connection is None:
                     connection = await target.connect()
-                head, chunked = request_head(ex, attempt.headers, target.authority, body, stream is not None)
-                answer = connection.ask(head if not body else head + body, ex, stream, chunked)
+                if head is None:
+                    data, chunked = request_head(ex, attempt.headers, target.authority, body, stream is not None)
+                else:
+                    data = head
+                answer = connection.ask(data + body if body else data, ex, stream, chunked)
                 reply = await answer
             except GatewayError as error:
                 attempt.error = error
@@ -77,6 +83,7 @@ class Upstream:
                     connection.close()
                 if reused and isinstance(error, Stale) and body is None and stream is None and ex.method in REPLAYABLE and not ex.upgrade:
                     self.replays += 1
+                    error.__traceback__ = None  # it holds this frame, which holds the attempt that holds the error
                     connection = answer = None
                     continue
                 raise
@@ -96,6 +103,16 @@ def _give_up(connection: Connection, answer: asyncio.Future[Reply] | None) -> No
         connection.close()
     else:
         answer.result().abandon()
+
+
+def repeated_head(ex: Exchange) -> bytes | None:
+    """The head of a request whose fields are to the letter those its client sent before, and no plugin changed: only its line is new."""
+    block = ex.block
+    if block is None or not ex.is_untouched or ex.upgrade or ex.takes_trailers or not ex.host or ex.method in WITH_CONTENT:
+        return None
+    if not block.serialized:
+        block.serialized = serialize("", block.headers, has_raw_bytes=ex.has_raw_bytes)
+    return f"{ex.method} {ex.target} HTTP/1.1".encode() + block.serialized
 
 
 def request_head(ex: Exchange, headers: Headers, authority: str, body: bytes | None, streams: bool) -> tuple[bytes, bool]:

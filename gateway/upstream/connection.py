@@ -95,8 +95,7 @@ class Connection(asyncio.Protocol):
 
     def fail(self, error: GatewayError | ClientGone) -> None:
         """Give up the exchange and the connection with it."""
-        self._end_with(error)
-        self.close()
+        self._end_with(error, is_lost=False)
 
     def close(self) -> None:
         """Never wait for what is still to be written: nobody will read it."""
@@ -175,7 +174,7 @@ class Connection(asyncio.Protocol):
                 raise BadGateway(reason=f"the connection broke: {error}") from error
             self._answer.eof()
         except BadGateway as failure:
-            self._end_with(failure if self._answer.started else Stale(reason=failure.reason))
+            self._end_with(failure if self._answer.started else Stale(reason=failure.reason), is_lost=True)
         else:
             self._finish()
 
@@ -196,33 +195,38 @@ class Connection(asyncio.Protocol):
             stream.abandoned = self.close
             for piece in pieces:
                 stream.feed(piece)
-        if not waiter.done():
-            waiter.set_result(reply)
         if answer.ended and reply.status != 101:
             self._finish()
+        if not waiter.done():
+            waiter.set_result(reply)
 
     def _finish(self) -> None:
         """The answer has ended: the connection goes back to its target, or away."""
         stream, self._stream = self._stream, None
+        self._interim = None
         if stream is not None:
+            if stream.paused and not self.is_closing:
+                self._transport.resume_reading()
             stream.end(self._answer.trailers)
         self.since = self._loop.time()
-        if self._answer.reusable and self._sent and not self.is_closing:
-            self._transport.resume_reading()
+        if self._answer.reusable and self._sent and not self._closing:
             self._released(self)
         else:
             self.close()
 
-    def _end_with(self, error: GatewayError | ClientGone) -> None:
+    def _end_with(self, error: GatewayError | ClientGone, *, is_lost: bool) -> None:
+        """Tell whoever waits."""
         waiter, self._waiter = self._waiter, None
         stream, self._stream = self._stream, None
         self._answer.ended = True
         self._stop_sending()
+        if not is_lost:
+            self.close()
+        if stream is not None:
+            stream.fail(error)
         if waiter is not None and not waiter.done():
             waiter.set_exception(error)
             waiter.exception()  # whoever waited may have left
-        if stream is not None:
-            stream.fail(error)
 
     def _stop_sending(self) -> None:
         if self._sending is not None:

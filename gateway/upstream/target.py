@@ -50,7 +50,8 @@ class Target:
         self._turn = 0
         self._free: deque[Connection] = deque()  # the last used at the right: it is the one least likely to have gone stale
         self._used: set[Connection] = set()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._opening: dict[asyncio.Task[Connection], float] = {}  # since when; the sweep gives up those that take too long
+        self._looking_up: asyncio.Task[None] | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._loop: Any = None
 
@@ -62,8 +63,10 @@ class Target:
         """Idle connections go, those in use end with their exchange."""
         if self._sweep is not None:
             self._sweep.cancel()
-        for task in list(self._tasks):
+        for task in list(self._opening):
             task.cancel()
+        if self._looking_up is not None:
+            self._looking_up.cancel()
         for connection in list(self._free):
             connection.close()
 
@@ -80,22 +83,21 @@ class Target:
     async def connect(self) -> Connection:
         """A new connection. Raises UpstreamUnreachable or UpstreamTimeout; a caller that is cancelled leaves it to others."""
         task = self._loop.create_task(self._open())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._opening[task] = self._loop.time()
+        task.add_done_callback(self._opened)
         try:
             connection: Connection = await asyncio.shield(task)
         except asyncio.CancelledError:
+            if task.cancelled():  # by the sweep, or because the gateway ends
+                raise UpstreamTimeout(reason=f"{self.url}: no connection within {self._connect:g} s") from None
             task.add_done_callback(self._keep)
             raise
         return connection
 
-    async def _open(self) -> Connection:
-        try:
-            return await asyncio.wait_for(self._open_any(), self._connect)
-        except TimeoutError as error:
-            raise UpstreamTimeout(reason=f"{self.url}: no connection within {self._connect:g} s") from error
+    def _opened(self, task: asyncio.Task[Connection]) -> None:
+        del self._opening[task]
 
-    async def _open_any(self) -> Connection:
+    async def _open(self) -> Connection:
         """Its addresses in turn, until one accepts."""
         addresses = await self._lookup() if self._is_name and not self._addresses else self._addresses
         self._turn += 1
@@ -160,6 +162,9 @@ class Target:
         """The one coarse sweep: every time limit of every connection to this target."""
         now = self._loop.time()
         self._sweep = self._loop.call_later(SWEEP, self._look)
+        for task, begun in list(self._opening.items()):
+            if now - begun > self._connect:
+                task.cancel()
         for connection in list(self._used):
             connection.check(now, self._head, self._idle)
         free = self._free
@@ -167,9 +172,7 @@ class Target:
             free[0].close()
         if self._is_name and self._used and now - self._looked_up > LOOKUP:
             self._looked_up = now
-            task = self._loop.create_task(self._look_up_again())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._looking_up = self._loop.create_task(self._look_up_again())
 
 
 def _is_address(host: str) -> bool:

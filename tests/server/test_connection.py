@@ -304,7 +304,7 @@ async def test_a_client_that_pipelines_and_does_not_read_is_not_answered_into_me
         asking = asyncio.create_task(ask())
         await settled(lambda: len(running.exchanges))
         (connection,) = running.front._connections
-        assert connection._transport.get_write_buffer_size() < 1 << 20
+        assert connection.transport.get_write_buffer_size() < 1 << 20
         assert len(connection._ahead) < 1 << 20
         asking.cancel()
         writer.transport.abort()
