@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.errors import BadGateway, ClientGone, GatewayError, PayloadTooLarge, UpstreamTimeout, UpstreamUnreachable
 from gateway.exchange import Entity, Exchange, Reply
-from gateway.stream import Stream
+from gateway.stream import HIGH, Stream
 from gateway.upstream.answer import AnswerReader
 
 
@@ -128,6 +128,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        self._transport.set_write_buffer_limits(high=HIGH)
 
     def pause_writing(self) -> None:
         if self._writable is None:
@@ -167,6 +168,8 @@ class Connection(asyncio.Protocol):
             self._closing = True
             self._lost(self)
         self.resume_writing()
+        self._interim = None
+        self._answer.forget()
         if self._answer.ended:
             return
         try:

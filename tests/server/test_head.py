@@ -56,8 +56,8 @@ class Transport:
     def can_write_eof(self) -> bool:
         return True
 
-    def __getattr__(self, name: str) -> Callable[[], None]:
-        return lambda: self.calls.append(name)
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_, **__: self.calls.append(name)
 
 
 class Turns:
