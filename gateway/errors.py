@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 PROBLEM = "urn:gateway:problem:"
@@ -27,12 +28,22 @@ class Mistake:
         return f"{where}: {subject}{self.why}" + (f"; {self.hint}" if self.hint else "")
 
 
-class ConfigError(Exception):
-    """A policy that cannot be compiled, with every mistake that was found in it."""
+class SecretMistake(Mistake):
+    """One in a file of secrets: its line is not shown."""
 
-    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+    __slots__ = ()
+
+
+class ConfigError(Exception):
+    """A policy that cannot be compiled, with every mistake that was found in it.
+
+    `files` are absolute, those that were asked for before it was given up: one that is missing may come.
+    """
+
+    def __init__(self, mistakes: Sequence[Mistake], files: Sequence[Path] = ()) -> None:
         super().__init__("\n".join(str(mistake) for mistake in mistakes))
         self.mistakes = tuple(mistakes)
+        self.files = tuple(files)
 
 
 class GatewayError(Exception):

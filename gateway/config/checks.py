@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from gateway.config.document import Document
 from gateway.config.entry import EntrySettings, names
 from gateway.config.match import Match
-from gateway.config.position import Path, spell
+from gateway.config.position import Path
 from gateway.config.route import RouteSettings, effective
 from gateway.config.schema import PolicySchema, RouteSchema
 from gateway.config.shape import nearest
@@ -55,6 +55,7 @@ class Checks:
             tuple(entry for entry in own if entry is not None),
             form.without,
             self.document.position(path),
+            form.accept,
         )
         self._bodies(path, route, [entry for entry in common if entry is not None])
         return route
@@ -75,7 +76,8 @@ class Checks:
     def _name(self, path: Path) -> None:
         name = self._text((*path, "name"))
         if name is not None and (other := self.named.setdefault(name, int(path[1]))) != path[1]:
-            self.document.report((*path, "name"), f'routes[{other}] is called "{name}" too', "a name stands for one route")
+            first = self.document.where(("routes", other), path)
+            self.document.report((*path, "name"), f'{first} is called "{name}" too', "a name stands for one route")
 
     def _derived(self, n: int, text: str) -> str:
         """A name for a route without one: its match; two may differ in nothing that is told, and then in a number."""
@@ -88,7 +90,8 @@ class Checks:
     def _match(self, path: Path, match: Match) -> None:
         n = int(path[1])
         if (other := self.matched.setdefault(match.key, n)) != n:
-            self.document.report((*path, "match"), f"routes[{other}] takes the same requests, so this route is never reached")
+            first = self.document.where(("routes", other), path)
+            self.document.report((*path, "match"), f"{first} takes the same requests, so this route is never reached")
         if self.document.at(("upstreams", self._text((*path, "upstream")) or "", "paths")) != "strict":
             try:
                 parse(match.path)
@@ -131,5 +134,5 @@ class Checks:
         for entry in effective(common, route) if is_written and route.upgrades else ():
             if entry.plugin.needs_body and entry.mode != "off":
                 hint = f"write without: [{entry.name}]" if entry in common else "remove one of them"
-                why = f'plugin "{entry.name}" needs whole bodies, but this route streams ({spell((*path, "upgrades"))})'
+                why = f'plugin "{entry.name}" needs whole bodies, but this route streams ({self.document.where((*path, "upgrades"), path)})'
                 self.document.report((*path, "upgrades"), why, hint)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
 from gateway.config import nodes
+from gateway.config.include import Included
 from gateway.config.interpolation import Secret, Unfilled, conceal, fill
+from gateway.config.merging import Merging, Pairs
 from gateway.config.position import Path, Position, spell
 from gateway.config.scalars import typed
 from gateway.config.settings import kind
+from gateway.config.sources import Sources
 from gateway.errors import ConfigError, Mistake
 
 VALUES = 100_000
 """Values to which a policy may unfold; aliases of aliases of aliases grow past any memory (the "billion laughs")."""
-SIZE = 8 << 20
-"""Bytes of a policy file."""
 
 
 @dataclass(slots=True)
@@ -32,18 +33,31 @@ class Place:
 class Document:
     """`value` is the whole policy as dicts, lists and scalars. `mistakes` holds what was wrong so far."""
 
-    def __init__(self, text: str, file: str = "gateway.yaml", env: Mapping[str, str] | None = None) -> None:
-        """Raises ConfigError for what is no YAML at all; the environment is that of the process unless given."""
+    def __init__(self, text: str, file: str = "gateway.yaml", sources: Sources | None = None) -> None:
+        """Raises ConfigError for what is no YAML at all. Without sources, files are looked for where the process stands."""
         self.file = file
-        self.text = text.removeprefix("\ufeff")
         self.mistakes: list[Mistake] = []
-        self._env = os.environ if env is None else env
+        self.sources = Sources(FilePath()) if sources is None else sources
         self._places: dict[Path, Place] = {}
         self._tainted: list[Path] = []
         self._unfilled: set[Path] = set()
-        self._flat: dict[int, dict[str, tuple[nodes.Node, nodes.Node]]] = {}
-        self.value: dict[str, Any] = self._value(nodes.parse(self.text, file), (), None)
-        del self._flat
+        self._own: list[tuple[str, int]] = []  # of each route, its file and its number there
+        self._renamed: dict[str, str] = {}
+        self._merging = Merging(self._tell)
+        root = nodes.parse(text, file)
+        self._place((), None, root)
+        included = Included(self.sources, self._merging, told=self.mistakes)
+        pairs = included.unite(root, FilePath(file))
+        self._renamed = included.renamed
+        self._order = {name: n for n, name in enumerate(included.names)}
+        self._number(pairs)
+        self.value: dict[str, Any] = {name: self._value(value, (name,), key) for name, (key, value) in pairs.items()}
+        del self._merging
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The files, as mistakes name them; the policy itself first."""
+        return tuple(self._order)
 
     def position(self, path: Path, at_key: bool = False) -> Position:
         """Where `path` stands; where the nearest thing around it stands when it is not there."""
@@ -52,22 +66,32 @@ class Document:
             around, at_key = around[:-1], True
         place = self._places[around]
         node = place.key if at_key and place.key is not None else place.value
-        return Position(self.file, node.line, node.column, spell(path))
+        return self._at(node, path)
 
     def mistake(self, path: Path, why: str, hint: str = "", at_key: bool = False) -> Mistake:
         """A mistake at `path`, with nothing in it that came from the environment."""
         secrets = self.secrets(path)
         return self.position(path, at_key).mistake(_line(conceal(why, secrets)), _line(conceal(hint, secrets)))
 
+    def where(self, path: Path, other: Path) -> str:
+        """`path` as it is told beside a mistake at `other`: with its file when that is another one."""
+        position = self.position(path)
+        is_near = position.file == self.position(other).file
+        return position.path if is_near else f"{position.path} of {position.file}:{position.line}:{position.column}"
+
     def report(self, path: Path, why: str, hint: str = "", at_key: bool = False) -> None:
         """Keep a mistake, to be told with all others."""
         self.mistakes.append(self.mistake(path, why, hint, at_key))
 
     def refuse(self) -> None:
-        """Raises ConfigError with every mistake, in the order of the file; one that aliases repeat is told once."""
+        """Raises ConfigError with every mistake, in the order of the files; one that aliases repeat is told once."""
         if self.mistakes:
-            ordered = sorted(self.mistakes, key=lambda mistake: (mistake.line, mistake.column))
-            raise ConfigError(list({(m.line, m.column, m.why): m for m in reversed(ordered)}.values())[::-1])
+            ordered = self.in_order(self.mistakes)
+            raise ConfigError(list({(m.file, m.line, m.column, m.why): m for m in reversed(ordered)}.values())[::-1])
+
+    def in_order(self, mistakes: Iterable[Mistake]) -> list[Mistake]:
+        """File by file, the policy itself first, and in each from its beginning."""
+        return sorted(mistakes, key=lambda mistake: (self._order[mistake.file], mistake.line, mistake.column))
 
     def kind(self, path: Path) -> str:
         """What an operator calls the value at `path`: never what the environment holds."""
@@ -115,23 +139,49 @@ class Document:
         return True
 
     def _value(self, node: nodes.Node, path: Path, key: nodes.Node | None) -> Any:
-        place = self._places[path] = Place(key, node)
-        if len(self._places) > VALUES:
-            raise ConfigError([Mistake(self.file, 0, 0, "", f"unfolds to more than {VALUES:,} values", "use fewer aliases within aliases")])
+        place = self._place(path, key, node)
         if isinstance(node, nodes.Scalar):
             return self._scalar(node, path, place)
         if len(path) > nodes.DEPTH:
             raise ConfigError([self.position(path).mistake(f"nested deeper than {nodes.DEPTH} levels")])
         if isinstance(node, nodes.Sequence):
             return [self._value(item, (*path, n), None) for n, item in enumerate(node.items)]
-        return {name: self._value(value, (*path, name), key) for name, (key, value) in self._pairs(node, path).items()}
+        return {name: self._value(value, (*path, name), key) for name, (key, value) in self._merging.pairs(node, path).items()}
+
+    def _at(self, node: nodes.Node, path: Path) -> Position:
+        return Position(node.file, node.line, node.column, spell(self._counted(path)))
+
+    def _tell(self, node: nodes.Node, path: Path, why: str, hint: str) -> None:
+        self.mistakes.append(self._at(node, path).mistake(why, hint))
+
+    def _place(self, path: Path, key: nodes.Node | None, node: nodes.Node) -> Place:
+        place = self._places[path] = Place(key, node)
+        if len(self._places) > VALUES:
+            raise ConfigError([Mistake(self.file, 0, 0, "", f"unfolds to more than {VALUES:,} values", "use fewer aliases within aliases")])
+        return place
+
+    def _number(self, pairs: Pairs) -> None:
+        """Routes of included files follow those of the policy, but are told by their number in their own."""
+        routes = pairs["routes"][1] if "routes" in pairs else None
+        counts: Counter[str] = Counter()
+        for item in routes.items if isinstance(routes, nodes.Sequence) else ():
+            self._own.append((item.file, counts[item.file]))
+            counts[item.file] += 1
+
+    def _counted(self, path: Path) -> Path:
+        """`path` as it is in its own file."""
+        if path and path[0] in self._renamed:
+            return self._renamed[str(path[0])], *path[1:]
+        if len(path) < 2 or path[0] != "routes" or not isinstance(path[1], int) or path[1] >= len(self._own):
+            return path
+        return "routes", self._own[path[1]][1], *path[2:]
 
     def _scalar(self, node: nodes.Scalar, path: Path, place: Place) -> Any:
         text = node.text
         if "${" in text:
             place.written = text
             try:
-                text, place.secrets = fill(text, self._env)
+                text, place.secrets = fill(text, self.sources.env, self.sources.secret)
             except Unfilled as error:
                 self._unfilled.add(path)
                 self.report(path, error.why, error.hint)
@@ -142,71 +192,7 @@ class Document:
                 place.secrets = (*place.secrets, (str(value), node.text))
         return value
 
-    def _pairs(self, node: nodes.Mapping, path: Path) -> dict[str, tuple[nodes.Node, nodes.Node]]:
-        """The keys of a mapping, those of its `<<` first; its own win, and of several merged ones the first."""
-        if (known := self._flat.get(id(node))) is not None:
-            return known
-        own: dict[str, tuple[nodes.Node, nodes.Node]] = {}
-        merged: dict[str, tuple[nodes.Node, nodes.Node]] = {}
-        seen: set[str] = set()
-        for key, value in node.pairs:
-            name = self._name(key, path)
-            if name is None:
-                continue
-            if name in seen:
-                self.mistakes.append(Position(self.file, key.line, key.column, spell((*path, name))).mistake("this key stands here twice"))
-            elif name == "<<" and isinstance(key, nodes.Scalar) and key.is_plain:
-                merged = self._merged(value, path)
-            else:
-                own[name] = (key, value)
-            seen.add(name)
-        self._flat[id(node)] = {**merged, **own}
-        return self._flat[id(node)]
-
-    def _merged(self, value: nodes.Node, path: Path) -> dict[str, tuple[nodes.Node, nodes.Node]]:
-        merged: dict[str, tuple[nodes.Node, nodes.Node]] = {}
-        for source in value.items if isinstance(value, nodes.Sequence) else [value]:
-            if isinstance(source, nodes.Mapping):
-                merged = {**self._pairs(source, path), **merged}
-            else:
-                self.mistakes.append(
-                    Position(self.file, source.line, source.column, spell((*path, "<<"))).mistake(
-                        "only a mapping can be merged", "write <<: *name"
-                    )
-                )
-        return merged
-
-    def _name(self, key: nodes.Node, path: Path) -> str | None:
-        where = Position(self.file, key.line, key.column, spell(path))
-        if not isinstance(key, nodes.Scalar):
-            self.mistakes.append(where.mistake(f"a key must be text, not {kind([] if isinstance(key, nodes.Sequence) else {})}"))
-        elif key.is_plain and not isinstance(value := typed(key.text), str):
-            self.mistakes.append(where.mistake(f"a key must be text, not {kind(value)}", f'write it in quotes: "{key.text}"'))
-        elif "${" in key.text:
-            self.mistakes.append(where.mistake(f'the key "{key.text}" holds a reference', "only values come from the environment"))
-        else:
-            return key.text
-        return None
-
 
 def _line(text: str) -> str:
     """A mistake is told on one line, whatever a plugin's message holds."""
     return text if text.isprintable() else " ".join(text.split()).encode("unicode_escape").decode()
-
-
-def read(path: FilePath) -> str:
-    """The text of a policy file. Raises ConfigError when it cannot be read, is too large or is not UTF-8."""
-    try:
-        if path.stat().st_size > SIZE:
-            raise ConfigError([Mistake(str(path), 0, 0, "", f"larger than {SIZE >> 20} MiB")])
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise ConfigError([Mistake(str(path), 0, 0, "", "no such file", "name the policy: gateway check path/to/gateway.yaml")]) from None
-    except OSError as error:
-        raise ConfigError([Mistake(str(path), 0, 0, "", f"cannot be read: {error.strerror}")]) from None
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        before = data[: error.start]
-        line, column = before.count(b"\n") + 1, len(before[before.rfind(b"\n") + 1 :].decode()) + 1
-        raise ConfigError([Mistake(str(path), line, column, "", f"byte 0x{data[error.start]:02X} is not UTF-8")]) from None

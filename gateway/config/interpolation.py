@@ -1,16 +1,17 @@
-"""`${NAME}` and `${NAME:-default}` in a scalar of the policy, and which parts of the result nobody may be shown."""
+"""`${NAME}`, `${NAME:-default}` and `${file:path}` in a scalar of the policy, and which parts of the result nobody may be shown."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 Secret = tuple[str, str]
-"""A value that came from the environment, and what stands for it in a message: ("s3cret", "${JWT_SECRET}")."""
+"""A value that came from the environment or a file, and what stands for it in a message: ("s3cret", "${JWT_SECRET}")."""
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
+_FORMS = "write ${NAME}, ${NAME:-default} or ${file:path}, and $${ for a literal ${"
 
 
 class Filled(NamedTuple):
@@ -29,8 +30,8 @@ class Unfilled(Exception):
         self.hint = hint
 
 
-def fill(text: str, env: Mapping[str, str]) -> Filled:
-    """`text` with its references replaced; `$${` is a literal `${`. Raises Unfilled.
+def fill(text: str, env: Mapping[str, str], read: Callable[[str], str]) -> Filled:
+    """`text` with its references replaced; `$${` is a literal `${`. `read` gives what a file holds. Raises Unfilled.
 
     As in a shell, a default also stands in for an empty variable; without a default, empty is a value.
     """
@@ -39,6 +40,10 @@ def fill(text: str, env: Mapping[str, str]) -> Filled:
     def replace(found: re.Match[str]) -> str:
         if found[0] == "$${":
             return "${"
+        if found[2] and found[1].startswith("file:"):
+            if held := read(found[1].removeprefix("file:")):
+                secrets.append((held, found[0]))
+            return held
         name, default = _parse(found)
         value = env.get(name)
         if default is not None and not value:
@@ -55,12 +60,10 @@ def fill(text: str, env: Mapping[str, str]) -> Filled:
 def _parse(found: re.Match[str]) -> tuple[str, str | None]:
     inner = found[1]
     if not found[2]:
-        raise Unfilled(f'"{found[0]}" is not closed', "write ${NAME} or ${NAME:-default}, and $${ for a literal ${")
-    if inner.startswith("file:"):
-        raise Unfilled("${file:...} is known, but not built yet in this version")
+        raise Unfilled(f'"{found[0]}" is not closed', _FORMS)
     parts = _NAME.fullmatch(inner)
     if parts is None:
-        raise Unfilled(f'"{found[0]}" names no variable', "write ${NAME} or ${NAME:-default}, and $${ for a literal ${")
+        raise Unfilled(f'"{found[0]}" names no variable', _FORMS)
     if parts[2] is not None and "${" in parts[2]:
         raise Unfilled("a default cannot hold another ${...}")
     return parts[1], parts[2]

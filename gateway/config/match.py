@@ -11,18 +11,30 @@ from pydantic.json_schema import WithJsonSchema
 from gateway.authority import hostname, valid_host
 from gateway.config.header import HeaderName
 from gateway.config.settings import OneOrMany, Settings, kind
+from gateway.config.shape import nearest
 from gateway.errors import BadRequest
 from gateway.template import parse
 
-_METHOD = re.compile(r"[A-Z][A-Z0-9-]*", re.ASCII)
+_METHODS = """
+GET HEAD POST PUT PATCH DELETE OPTIONS QUERY
+ACL BIND CHECKOUT COPY LINK LOCK M-SEARCH MERGE MKACTIVITY MKCALENDAR MKCOL MOVE NOTIFY PROPFIND PROPPATCH PURGE REBIND REPORT SEARCH SOURCE
+SUBSCRIBE UNBIND UNLINK UNLOCK UNSUBSCRIBE
+"""
+METHODS = tuple(_METHODS.split())
+"""Those of HTTP that llhttp, which reads requests, knows. Of any other a request never gets as far as a route."""
+REFUSED = ("CONNECT", "TRACE")
+"""Known to the parser, and turned away by the front."""
 
 
 def method(value: Any) -> str:
     """A method's name. Raises ValueError; methods are case-sensitive (RFC 9110, section 9.1)."""
-    if isinstance(value, str) and _METHOD.fullmatch(value):
+    if isinstance(value, str) and value in METHODS:
         return value
-    hint = f"; write {value.upper()}" if isinstance(value, str) and _METHOD.fullmatch(value.upper()) else ""
-    raise ValueError(f"{kind(value)} is no method{hint}")
+    word = value.upper() if isinstance(value, str) else ""
+    if word in REFUSED:
+        raise ValueError(f"the gateway answers no {word}; remove it")
+    hint = f"write {word}" if word in METHODS else nearest(word, METHODS) if word else ""
+    raise ValueError(f"{kind(value)} is no method that the gateway can read" + (f"; {hint}" if hint else ""))
 
 
 def host(value: Any) -> str:
@@ -38,7 +50,7 @@ def host(value: Any) -> str:
     raise ValueError(f"{kind(value)} is no host; write a name without a port, as in api.example.com or *.example.com")
 
 
-Method = Annotated[str, BeforeValidator(method), WithJsonSchema({"type": "string"})]
+Method = Annotated[str, BeforeValidator(method), WithJsonSchema({"enum": list(METHODS)})]
 HostName = Annotated[str, BeforeValidator(host), WithJsonSchema({"type": "string"})]
 
 

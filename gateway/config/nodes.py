@@ -1,4 +1,4 @@
-"""YAML text to a tree of nodes that know their line and column; every mistake of syntax is told here.
+"""YAML text to a tree of nodes that know their file, line and column; every mistake of syntax is told here.
 
 Built from the parser's events, not by PyYAML's composer: that one recurses in C and dies of a deeply nested file, and hides which
 scalars were quoted and which tags were written.
@@ -18,12 +18,14 @@ from gateway.errors import ConfigError, Mistake
 
 DEPTH = 64
 """Levels of nesting at which a file is a mistake or an attack."""
+ANCHORS = "an anchor holds for its own file; write it here too, under a key that begins with x-"
 # What YAML 1.2.2, section 5.1 does not call printable, without the byte order mark.
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(slots=True)
 class Scalar:
+    file: str
     line: int
     column: int
     text: str
@@ -32,6 +34,7 @@ class Scalar:
 
 @dataclass(slots=True)
 class Sequence:
+    file: str
     line: int
     column: int
     items: list[Node] = field(default_factory=list)
@@ -40,6 +43,7 @@ class Sequence:
 
 @dataclass(slots=True)
 class Mapping:
+    file: str
     line: int
     column: int
     pairs: list[tuple[Node, Node]] = field(default_factory=list)
@@ -49,8 +53,9 @@ class Mapping:
 Node = Scalar | Sequence | Mapping
 
 
-def parse(text: str, file: str) -> Mapping:
+def parse(text: str, file: str, is_included: bool = False) -> Mapping:
     """The one document of `text`. Raises ConfigError at the first mistake of syntax."""
+    text = text.removeprefix("\ufeff")
     if (found := _UNPRINTABLE.search(text)) is not None:
         line = text.count("\n", 0, found.start()) + 1
         column = found.start() - text.rfind("\n", 0, found.start())
@@ -58,32 +63,33 @@ def parse(text: str, file: str) -> Mapping:
             [Mistake(file, line, column, "", f"the character U+{ord(found[0]):04X} is not allowed", 'write "\\u..." in quotes')]
         )
     try:
-        return _Composer(text, file).document()
+        return _Composer(text, file, is_included).document()
     except yaml.YAMLError as error:
         raise ConfigError([reworded(error, text, file)]) from None
 
 
 class _Composer:
-    def __init__(self, text: str, file: str) -> None:
+    def __init__(self, text: str, file: str, is_included: bool) -> None:
         self.file = file
+        self.is_included = is_included
+        self.noun = "an included file" if is_included else "a policy"
+        self.beginning = "it holds routes, upstreams and x- keys" if is_included else "it begins with version: 1"
         self.anchors: dict[str, Node] = {}
         self.events: Iterator[Any] = iter(yaml.parse(text, yaml.CSafeLoader))
 
     def document(self) -> Mapping:
         next(self.events)  # the stream begins
         if not isinstance(next(self.events), yaml.DocumentStartEvent):
-            raise ConfigError([Mistake(self.file, 0, 0, "", "the file is empty", "a policy begins with version: 1")])
+            raise ConfigError([Mistake(self.file, 0, 0, "", "the file is empty", self.beginning.replace("it ", f"{self.noun} ", 1))])
         root = self.node(next(self.events), 0)
         next(self.events)  # the document ends
         after = next(self.events)
         if isinstance(after, yaml.DocumentStartEvent):
-            raise self.mistake(after, "a policy is one document", 'remove what follows the second "---"')
+            raise self.mistake(after, f"{self.noun} is one document", 'remove what follows the second "---"')
         if isinstance(root, Scalar) and root.is_plain and not root.text:
-            raise ConfigError([Mistake(self.file, 0, 0, "", "the file is empty", "a policy begins with version: 1")])
+            raise ConfigError([Mistake(self.file, 0, 0, "", "the file is empty", self.beginning.replace("it ", f"{self.noun} ", 1))])
         if not isinstance(root, Mapping):
-            raise ConfigError(
-                [Mistake(self.file, root.line, root.column, "", "a policy is a mapping of keys", "it begins with version: 1")]
-            )
+            raise ConfigError([Mistake(self.file, root.line, root.column, "", f"{self.noun} is a mapping of keys", self.beginning)])
         return root
 
     def node(self, event: Any, depth: int) -> Node:
@@ -96,12 +102,12 @@ class _Composer:
             raise self.mistake(event, f"tags such as {event.tag.replace('tag:yaml.org,2002:', '!!')} are not used here", "remove it")
         node: Node
         if isinstance(event, yaml.ScalarEvent):
-            node = self.anchored(event, Scalar(line, column, event.value, not event.style))
+            node = self.anchored(event, Scalar(self.file, line, column, event.value, not event.style))
         elif isinstance(event, yaml.SequenceStartEvent):
-            node = self.anchored(event, Sequence(line, column))
+            node = self.anchored(event, Sequence(self.file, line, column))
             self.fill_sequence(node, depth)
         else:
-            node = self.anchored(event, Mapping(line, column))
+            node = self.anchored(event, Mapping(self.file, line, column))
             self.fill_mapping(node, depth)
         return node
 
@@ -124,7 +130,7 @@ class _Composer:
     def alias(self, event: Any) -> Node:
         node = self.anchors.get(event.anchor)
         if node is None:
-            raise self.mistake(event, f"no anchor &{event.anchor} stands above this line")
+            raise self.mistake(event, f"no anchor &{event.anchor} stands above this line", ANCHORS if self.is_included else "")
         if not isinstance(node, Scalar) and node.is_open:
             raise self.mistake(event, f"*{event.anchor} holds itself")
         return node

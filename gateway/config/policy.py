@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from gateway.config.checks import Checks
-from gateway.config.document import Document, read
+from gateway.config.document import Document
 from gateway.config.entry import Entries, EntrySettings
 from gateway.config.route import RouteSettings, effective
 from gateway.config.schema import PolicySchema
 from gateway.config.server import ServerSettings, StoreSettings, TelemetrySettings
+from gateway.config.sources import Sources
 from gateway.config.upstream import UpstreamSettings
 from gateway.config.validation import validate
-from gateway.errors import Mistake
+from gateway.errors import ConfigError, Mistake
 from gateway.registry import Registry
 
 __all__ = ["EntrySettings", "Policy", "RouteSettings", "load", "loads"]
@@ -34,32 +37,74 @@ class Policy:
     upstreams: Mapping[str, UpstreamSettings]
     plugins: tuple[EntrySettings, ...]  # of the common list, outermost first
     routes: tuple[RouteSettings, ...]
+    files: tuple[Path, ...]  # absolute: all that it is made of, itself first; also a .env that is not there, and folders globs looked in
+    accept: tuple[str, ...]  # rules that shall not warn
     _document: Document = field(repr=False)
 
     def entries_for(self, route: RouteSettings) -> tuple[EntrySettings, ...]:
         """What a request of `route` passes, outermost first. A common entry is the same object in every route."""
         return effective(self.plugins, route)
 
+    @property
+    def texts(self) -> dict[str, str]:
+        """The policy as it was read, itself first, then the files it includes, each by its name from `folder` on; no secrets."""
+        read = self._document.sources.texts
+        files = [Path(name).absolute() for name in self._document.names]
+        return {os.path.relpath(file, self.folder): read[file] for file in files}
+
+    def in_order(self, mistakes: Iterable[Mistake]) -> list[Mistake]:
+        """File by file, the policy itself first, and in each from its beginning."""
+        return self._document.in_order(mistakes)
+
     def mistake(self, path: tuple[str | int, ...], why: str, hint: str = "") -> Mistake:
         """A mistake that only showed when something was built from the settings at `path`."""
         return self._document.mistake(path, why, hint)
 
 
-def load(path: Path | str, registry: Registry | None = None, env: Mapping[str, str] | None = None) -> Policy:
-    """The policy in a file. Raises ConfigError with every mistake, in the order of the file."""
-    return loads(read(Path(path)), registry, env, path=path)
+def load(
+    path: Path | str, registry: Registry | None = None, env: Mapping[str, str] | None = None, *, env_files: Sequence[Path | str] = ()
+) -> Policy:
+    """The policy in a file. Raises ConfigError with every mistake, in the order of the files."""
+    path = Path(path)
+    sources = Sources(path.absolute().parent, env)
+    with _naming_files(sources):
+        return _compile(sources.read(path), path, registry, sources, env_files)
 
 
 def loads(
-    text: str, registry: Registry | None = None, env: Mapping[str, str] | None = None, *, path: Path | str = "gateway.yaml"
+    text: str,
+    registry: Registry | None = None,
+    env: Mapping[str, str] | None = None,
+    *,
+    path: Path | str = "gateway.yaml",
+    env_files: Sequence[Path | str] = (),
 ) -> Policy:
     """The policy in `text`, as if it stood at `path`. Raises ConfigError.
 
-    The registry is that of the policy's folder, the environment that of the process, unless given.
+    The registry is that of the policy's folder, the environment that of the process, unless given. Variables of `.env` in that folder
+    and of `env_files`, the last first, stand behind the environment.
     """
     path = Path(path)
-    folder = path.absolute().parent
-    document = Document(text, str(path), env)
+    sources = Sources(path.absolute().parent, env)
+    sources.note(path)
+    sources.texts[path.absolute()] = text
+    with _naming_files(sources):
+        return _compile(text, path, registry, sources, env_files)
+
+
+@contextmanager
+def _naming_files(sources: Sources) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        error.files = tuple(sources.files)
+        raise
+
+
+def _compile(text: str, path: Path, registry: Registry | None, sources: Sources, env_files: Sequence[Path | str]) -> Policy:
+    folder = sources.folder
+    sources.add_env_files(env_files)
+    document = Document(text, str(path), sources)
     for free in [key for key in document.value if key.startswith("x-")]:
         del document.value[free]
     entries = Entries(document, registry or Registry(folder), folder)
@@ -79,6 +124,8 @@ def loads(
         MappingProxyType(schema.upstreams),
         _whole(common),
         tuple(route for route in routes if route is not None),
+        tuple(sources.files),
+        schema.accept,
         document,
     )
 

@@ -21,6 +21,7 @@ class RouteSettings:
     plugins: tuple[EntrySettings, ...]  # its own
     without: tuple[str, ...]
     position: Position
+    accept: tuple[str, ...] = ()  # rules that shall not warn
 
 
 def effective(common: Sequence[EntrySettings], route: RouteSettings) -> tuple[EntrySettings, ...]:

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from gateway.config.match import Match
 from gateway.config.server import ServerSettings, StoreSettings, TelemetrySettings
-from gateway.config.settings import Many, OneOrMany, Settings
+from gateway.config.settings import Many, One, OneOrMany, Settings
 from gateway.config.upstream import UpstreamSettings
 
 
@@ -26,6 +26,7 @@ class RouteSchema(Settings):
     upgrades: Many[Literal["websocket"]] = Field(("websocket",), description="Protocols a client may change to; `[]`: none.")
     plugins: Many[Any] = Field((), description="The route's own plugins; they stand below the common ones.")
     without: OneOrMany[str] = Field((), description="Common plugins that this route leaves out.")
+    accept: OneOrMany[str] = Field((), description="Rules of `gateway check` that shall not warn of this route.")
 
     @field_validator("name")
     @classmethod
@@ -38,7 +39,11 @@ class RouteSchema(Settings):
 class PolicySchema(Settings):
     """A whole policy. Keys that begin with `x-` are free: they hold what the rest refers to by YAML anchors."""
 
-    version: Literal[1] = Field(description="The version of this format: 1.")
+    version: One = Field(description="The version of this format: 1.")
+    include: OneOrMany[str] = Field(
+        (),
+        description="Files with more `routes` and `upstreams`, relative to the file that names them; `routes/*.yaml` takes all that match.",
+    )
     server: ServerSettings = Field(default_factory=ServerSettings, description="Where the gateway listens and what it puts up with.")
     store: StoreSettings = Field(default_factory=StoreSettings, description="Where counters are kept.")
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="What the gateway tells of itself.")
@@ -47,3 +52,4 @@ class PolicySchema(Settings):
         (), description="The common plugins of every route, outermost first: requests flow down the list, replies up it."
     )
     routes: Many[RouteSchema] = Field(min_length=1, description="The routes; of those that match, the most specific one takes a request.")
+    accept: OneOrMany[str] = Field((), description="Rules of `gateway check` that shall not warn, anywhere in this policy.")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from ipaddress import AddressValueError, IPv4Network, IPv6Address, IPv6Network, ip_network
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator
 from pydantic.json_schema import WithJsonSchema
 
-from gateway.config.settings import Duration, File, Many, OneOrMany, Settings, Size, kind
+from gateway.config.settings import Duration, File, Many, One, OneOrMany, Settings, Size, kind
 
 _ADDRESS = re.compile(r"(?:(?P<name>[A-Za-z0-9_.-]+)|\[(?P<six>[0-9A-Fa-f:.]+)\]):(?P<port>[0-9]{1,5})", re.ASCII)
+
+SHAPE = r"^([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"
+"""Of an address, for editors."""
 
 
 def address(value: Any) -> tuple[str, int]:
@@ -41,13 +44,12 @@ class ListenerTls(Settings):
 class Listener(Settings):
     """One address on which the gateway listens."""
 
-    address: str = Field(description="Where to listen: `0.0.0.0:8080`, `127.0.0.1:8080`, `[::1]:8080`; port 0 takes any free one.")
-    tls: ListenerTls | None = Field(None, description="Speak HTTPS here, with this certificate; without it, HTTP.")
+    shorthand: ClassVar[str] = "address"
 
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, value: Any) -> Any:
-        return value if isinstance(value, dict) else {"address": value}
+    address: Annotated[str, WithJsonSchema({"type": "string", "pattern": SHAPE})] = Field(
+        description="Where to listen: `0.0.0.0:8080`, `127.0.0.1:8080`, `[::1]:8080`; port 0 takes any free one."
+    )
+    tls: ListenerTls | None = Field(None, description="Speak HTTPS here, with this certificate; without it, HTTP.")
 
     @field_validator("address", mode="before")
     @classmethod
@@ -116,7 +118,7 @@ class ServerSettings(Settings):
         min_length=1,
         description="Where to listen: `host:port`, or a list; an entry may be `{address: 0.0.0.0:8443, tls: {cert: ..., key: ...}}`.",
     )
-    workers: Literal[1] = Field(1, description="Processes that share the port. Only 1 in this version.")
+    workers: One = Field(1, description="Processes that share the port. Only 1 in this version.")
     trusted_proxies: Many[Network] = Field(
         (), description="Networks (CIDR) whose X-Forwarded-For and Forwarded are believed; empty: the socket's peer is the client."
     )

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Strict, ValidationInfo, model_validator
 from pydantic.json_schema import WithJsonSchema
 
-DURATIONS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+DURATIONS: dict[str, float] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 1000, "MB": 10**6, "GB": 10**9}
-_QUANTITY = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s?([A-Za-z]*)", re.ASCII)
+RATES = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+"""Seconds in the time of a rate."""
+_AMOUNT = r"\d{1,15}(?:\.\d{1,9})?"
+_PERCENT = re.compile(rf"({_AMOUNT})\s?%", re.ASCII)
+_RATE = re.compile(rf"({_AMOUNT})\s?/\s?([smhd])", re.ASCII)
+_QUANTITY = re.compile(rf"({_AMOUNT})\s?([A-Za-z]*)", re.ASCII)
 
 
 class Settings(BaseModel):
@@ -64,22 +69,55 @@ def size(value: Any) -> int:
     return int(_quantity(value, SIZES, "size", "KiB"))
 
 
+def percent(value: Any) -> float:
+    """A share from 0.0 to 1.0 of `20%`. Raises ValueError with what to write instead."""
+    match = _measure(value, _PERCENT, "percentage", "20%", "%")
+    if float(match[1]) > 100:
+        raise ValueError(f"{kind(value)} is more than the whole; write 100% at most")
+    return float(match[1]) / 100
+
+
+def rate(value: Any) -> float:
+    """Times a second of `10/s`, `600/m`, `100/h` or `5/d`. Raises ValueError with what to write instead."""
+    match = _measure(value, _RATE, "rate", "10/s, 600/m or 100/h", "/s")
+    return float(match[1]) / RATES[match[2]]
+
+
+def _measure(value: Any, form: re.Pattern[str], noun: str, example: str, unit: str) -> re.Match[str]:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f"a bare number is no {noun}; write the unit, as in {value}{unit}")
+    match = form.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{kind(value)} is no {noun}; write a number and its unit, as in {example}")
+    return match
+
+
+def only_one(value: Any) -> Any:
+    """Python takes true for 1, and pydantic with it. Raises ValueError."""
+    if isinstance(value, bool):
+        raise ValueError(f"expected 1, got {kind(value)}")
+    return value
+
+
 def file(value: Any, info: ValidationInfo) -> Path:
     """The absolute path of a file named relative to the policy's folder. Raises ValueError when it cannot be read."""
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError(f"expected the path of a file, got {kind(value)}")
     folder: Path = (info.context or {}).get("folder", Path())
     path = (folder / value).absolute()
-    if not path.is_file():
-        raise ValueError(f"no such file: {kind(value)}; a path is relative to the policy's folder")
+    if (note := (info.context or {}).get("note")) is not None:
+        note(path)
     try:
+        if not path.is_file():
+            raise ValueError(f"no such file: {kind(value)}; a path is relative to the policy's folder")
         path.open("rb").close()
     except OSError as error:
         raise ValueError(f"{kind(value)} cannot be read: {error.strerror}") from error
     return path
 
 
-def _listed(value: Any) -> Any:
+def listed(value: Any) -> Any:
+    """One value as a list of one."""
     return value if isinstance(value, list | tuple) else (value,)
 
 
@@ -89,9 +127,15 @@ Duration = Annotated[float, BeforeValidator(duration), WithJsonSchema({"type": "
 """Seconds; written with its unit."""
 Size = Annotated[int, BeforeValidator(size), WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)? ?(B|KiB|MiB|GiB|kB|MB|GB)$"})]
 """Bytes; written with its unit."""
+Percent = Annotated[float, BeforeValidator(percent), WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)? ?%$"})]
+"""A share of the whole, 0.0 to 1.0; written as a percentage."""
+Rate = Annotated[float, BeforeValidator(rate), WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)? ?/ ?[smhd]$"})]
+"""Times a second; written with its time."""
 File = Annotated[Path, BeforeValidator(file), WithJsonSchema({"type": "string"})]
 """A readable file; written relative to the policy's folder, here absolute."""
+One = Annotated[Literal[1], BeforeValidator(only_one)]
+"""The number 1, of which there may be more in a later version."""
 Many = Annotated[tuple[T, ...], Strict(False)]
 """A list, kept as a tuple."""
-OneOrMany = Annotated[tuple[T, ...], Strict(False), BeforeValidator(_listed)]
+OneOrMany = Annotated[tuple[T, ...], Strict(False), BeforeValidator(listed)]
 """One value or a list of them, kept as a tuple."""

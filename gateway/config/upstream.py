@@ -35,7 +35,7 @@ def target(value: Any) -> str:
         raise ValueError(f"{kind(value)} is no target; {_EXAMPLE}") from None
 
 
-Target = Annotated[str, BeforeValidator(target), WithJsonSchema({"type": "string", "format": "uri"})]
+Target = Annotated[str, BeforeValidator(target), WithJsonSchema({"type": "string", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^/@?#]+/?$"})]
 
 
 class Keepalive(Settings):

@@ -33,7 +33,7 @@ class _Found:
 
 def validate(model: type[M], document: Document, path: Path, value: Any, folder: FilePath) -> M | None:
     """`value`, which stands at `path`, as `model`; None when mistakes were reported to the document."""
-    context = {"folder": folder}
+    context = {"folder": folder, "note": document.sources.note}
     try:
         return model.model_validate(value, context=context)
     except ValidationError as error:

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from gateway.config.document import Document
 from gateway.config.interpolation import conceal
 from gateway.config.scalars import typed
+from gateway.config.sources import Sources
 from gateway.errors import ConfigError, Mistake
 
 ENV = {"PORT": "8080", "NAME": "ann", "EMPTY": "", "TRUTH": "true", "COLON": "a: [b"}
@@ -22,7 +24,7 @@ ENV = {"PORT": "8080", "NAME": "ann", "EMPTY": "", "TRUTH": "true", "COLON": "a:
 
 def value(text: str) -> Any:
     """What `text` holds, when there is no mistake in it."""
-    document = Document(text, env=ENV)
+    document = Document(text, sources=Sources(Path(), ENV))
     document.refuse()
     return document.value
 
@@ -154,14 +156,14 @@ def test_paths_are_spelled() -> None:
 
 
 def test_a_mistake_is_told_once_however_often_it_is_aliased() -> None:
-    document = Document("a: &a ${GONE}\nb: [*a, *a]\nc: ${GONE}\n", env={})
+    document = Document("a: &a ${GONE}\nb: [*a, *a]\nc: ${GONE}\n", sources=Sources(Path(), {}))
     with pytest.raises(ConfigError) as caught:
         document.refuse()
     assert [(mistake.line, mistake.column) for mistake in caught.value.mistakes] == [(1, 4), (3, 4)]
 
 
 def test_what_is_shown_hides_the_environment_and_not_the_defaults() -> None:
-    document = Document("a: {b: '${NAME}', c: ['${GONE:-x}', 'a-${PORT}', 2]}", env=ENV)
+    document = Document("a: {b: '${NAME}', c: ['${GONE:-x}', 'a-${PORT}', 2]}", sources=Sources(Path(), ENV))
     assert document.shown(("a",)) == {"b": "${NAME}", "c": ["x", "a-${PORT}", 2]}
 
 
@@ -190,7 +192,7 @@ def test_any_text_loads_or_is_refused(text: str) -> None:
     """No other exception comes out, and no place beyond the end of the file."""
     told: Sequence[Mistake] = ()
     with suppress_refusal() as refusal:
-        told = Document(text, env={}).mistakes
+        told = Document(text, sources=Sources(Path(), {})).mistakes
     assert all(mistake.line <= text.count("\n") + 2 for mistake in (*told, *refusal))
 
 

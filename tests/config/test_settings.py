@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gateway.config.settings import File, Many, OneOrMany, Settings, duration, kind, size
+from gateway.config.settings import File, Many, OneOrMany, Percent, Rate, Settings, duration, kind, percent, rate, size
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,48 @@ def test_no_durations_and_no_sizes(written: Any) -> None:
     for read in (duration, size):
         with pytest.raises(ValueError, match=r"is no (duration|size); write .+, as in "):
             read(written)
+
+
+@pytest.mark.parametrize(("written", "share"), [("20%", 0.2), ("0%", 0.0), ("100%", 1.0), ("12.5 %", 0.125), ("0.1%", 0.001)])
+def test_percentages(written: str, share: float) -> None:
+    assert percent(written) == share
+
+
+@pytest.mark.parametrize(("written", "times"), [("10/s", 10.0), ("600/m", 10.0), ("36 / h", 0.01), ("864/d", 0.01), ("0.5/s", 0.5)])
+def test_rates(written: str, times: float) -> None:
+    assert rate(written) == times
+
+
+@pytest.mark.parametrize(
+    "written", ["", "%", "/s", "ten%", "10/", "10/ms", "10/S", "-1%", "-1/s", "1e3/s", "٣%", " 1%", True, None, [], {}]
+)
+def test_no_percentages_and_no_rates(written: Any) -> None:
+    for read, noun in ((percent, "percentage"), (rate, "rate")):
+        with pytest.raises(ValueError, match=rf"is no {noun}; write a number and its unit, as in "):
+            read(written)
+
+
+@pytest.mark.parametrize("bare", [20, 0.2, 10])
+def test_a_bare_number_is_no_percentage_and_no_rate(bare: float) -> None:
+    with pytest.raises(ValueError, match=rf"^a bare number is no percentage; write the unit, as in {bare}%$"):
+        percent(bare)
+    with pytest.raises(ValueError, match=rf"^a bare number is no rate; write the unit, as in {bare}/s$"):
+        rate(bare)
+
+
+def test_there_is_no_more_than_the_whole() -> None:
+    with pytest.raises(ValueError, match=r'^"100.1%" is more than the whole; write 100% at most$'):
+        percent("100.1%")
+
+
+def test_units_are_settings() -> None:
+    class Retry(Settings):
+        budget: Percent
+        rate: Rate = 1.0
+
+    assert Retry.model_validate({"budget": "20%", "rate": "60/m"}).model_dump() == {"budget": 0.2, "rate": 1.0}
+    with pytest.raises(ValidationError, match="a bare number is no percentage"):
+        Retry.model_validate({"budget": 0.2})
 
 
 @pytest.mark.parametrize(
@@ -67,10 +109,10 @@ def test_a_file_is_found_from_the_policy(tmp_path: Path) -> None:
     assert sample.file == tmp_path / "cert.pem"
 
 
-@pytest.mark.parametrize("written", ["gone.pem", "", ".", "a\0b", 3, None])
+@pytest.mark.parametrize("written", ["gone.pem", "", ".", "a\0b", 3, None, "a" * 5000])
 def test_no_files(written: Any, tmp_path: Path) -> None:
     class Needs(Settings):
         file: File
 
-    with pytest.raises(ValidationError, match=r"no such file|expected the path of a file"):
+    with pytest.raises(ValidationError, match=r"no such file|expected the path of a file|cannot be read"):
         Needs.model_validate({"file": written}, context={"folder": tmp_path})
