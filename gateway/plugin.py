@@ -17,13 +17,14 @@ from pydantic import Field
 from gateway import errors
 from gateway.config.header import HeaderName, HeaderValue
 from gateway.config.placeholders import Placeholders
-from gateway.config.settings import Duration, Many, OneOrMany, Settings, Size
+from gateway.config.settings import Duration, Many, OneOrMany, Percent, Rate, Settings, Size
 from gateway.errors import BadRequest, Forbidden, GatewayError, NotFound, PayloadTooLarge, QuotaExceeded, Unauthorized, Unavailable
 from gateway.exchange import Attempt, End, Entity, Exchange, Headers, Reply, new_id
 from gateway.store.memory import Decision, MemoryStore
 from gateway.template import folded_segments
 
 __all__ = [
+    "Answers",
     "Attempt",
     "BadRequest",
     "Decision",
@@ -44,9 +45,11 @@ __all__ = [
     "NotFound",
     "OneOrMany",
     "PayloadTooLarge",
+    "Percent",
     "Placeholders",
     "Plugin",
     "QuotaExceeded",
+    "Rate",
     "Reply",
     "Settings",
     "Size",
@@ -58,6 +61,12 @@ __all__ = [
 ]
 
 Mode = Literal["enforce", "observe", "off"]
+
+
+class Answers(str):
+    """An explanation of a plugin that answers: nothing below it is reached."""
+
+    __slots__ = ()
 
 
 class NoSettings(Settings):
@@ -75,6 +84,7 @@ class Host:
     log: logging.Logger
     write_line: Callable[[bytes], None]  # one line of the access log; never blocks
     is_ready: Callable[[], bool]  # false while the gateway drains
+    has_stale_policy: Callable[[], bool] = lambda: False  # the policy's file is newer, and was refused
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
@@ -158,5 +168,8 @@ class Plugin(Generic[S]):
         """Always, for each plugin whose on_request was reached, also when the client left. Release, count, log."""
 
     def explain(self, ex: Exchange) -> str | None:
-        """What this plugin would decide for this request, without moving anything."""
+        """What this plugin would decide for this request, without moving anything: no counter, no call to others.
+
+        `ex` is no traffic: change it as on_request would, for the plugins below. An `Answers`, or a GatewayError, ends it here.
+        """
         return None

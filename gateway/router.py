@@ -184,10 +184,10 @@ def _params(path: str, names: tuple[tuple[int, str], ...]) -> dict[str, str]:
 
 def _ranked(candidates: Sequence[_Candidate], method: str) -> tuple[_Candidate, ...]:
     taking = [candidate for candidate in candidates if candidate.route.takes(method)]
-    return tuple(sorted(taking, key=lambda candidate: _rank(candidate.route, method)))
+    return tuple(sorted(taking, key=lambda candidate: rank(candidate.route, method)))
 
 
-def _rank(route: Route, method: str) -> tuple[int, ...]:
+def rank(route: Route, method: str) -> tuple[int, ...]:
     """Points 2 to 4 of the order, smallest first; sorting is stable, so that the file's order is point 5."""
     host = (2, 0) if not route.host else (1, -len(route.host)) if route.host.startswith("*.") else (0, 0)
     named = 0 if method in route.methods else 1 if route.methods else 2

@@ -16,22 +16,10 @@ from gateway.exchange import Attempt, End, Exchange, Headers, Reply
 from gateway.pipeline import Entry, Pipeline, no_upstream
 from gateway.plugin import Host, Mode, Plugin
 from gateway.registry import Registry
+from gateway.rehearsal.clock import Clock as Clock
 from gateway.store.memory import MemoryStore
 from gateway.stream import Stream
 from gateway.target import canonical
-
-
-@dataclass(slots=True)
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
 
 
 @dataclass(slots=True)
@@ -96,8 +84,9 @@ def host(
     route: str = "",
     lines: list[bytes] | None = None,
     ready: bool = True,
+    stale: bool = False,
 ) -> Host:
-    """A host whose store is memory, whose access log is the list `lines`, and which is ready if you say so."""
+    """A host whose store is memory, whose access log is the list `lines`; ready, and with a policy gone stale, if you say so."""
     clock = clock or Clock()
     kept = [] if lines is None else lines
     return Host(
@@ -108,6 +97,7 @@ def host(
         log=logging.getLogger("gateway.test"),
         write_line=kept.append,
         is_ready=lambda: ready,
+        has_stale_policy=lambda: stale,
     )
 
 

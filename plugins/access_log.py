@@ -74,6 +74,9 @@ class AccessLog(Plugin[AccessLogSettings]):
             line["notes"] = [{"kind": kind, **fields} for kind, fields in ex.notes]
         self._write(_encode(line))
 
+    def explain(self, ex: Exchange) -> str:
+        return f"writes a line of {len(self._fields)} fields when it has ended"
+
     def _time(self) -> str:
         """When the exchange ended, as RFC 3339 has it. All but the milliseconds is made once a second."""
         second, millisecond = divmod(int(self.now() * 1000), 1000)

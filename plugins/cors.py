@@ -11,6 +11,7 @@ from multidict import istr
 from pydantic import AfterValidator, model_validator
 
 from gateway.plugin import (
+    Answers,
     BadRequest,
     Duration,
     End,
@@ -141,6 +142,16 @@ class Cors(Plugin[CorsSettings]):
             headers.update(grant)
         vary = headers.getall(VARY, ())
         headers[VARY] = with_origin(", ".join(vary)) if vary else "Origin"
+
+    def explain(self, ex: Exchange) -> str:
+        origins = ex.headers.getall(ORIGIN, ())
+        if len(origins) != 1:
+            self.on_request(ex)
+            return "no Origin: not a browser's request across origins"
+        is_known = self._any_origin or origins[0] in self._grants
+        if ex.method == "OPTIONS" and REQUEST_METHOD in ex.headers:
+            return Answers(f"answers the preflight of {origins[0]} with 204, {'granted' if is_known else 'granting nothing'}")
+        return f"scripts of {origins[0]} {'may' if is_known else 'may not'} read the reply"
 
     def on_end(self, ex: Exchange, end: End) -> None:
         self._granted.pop(ex, None)

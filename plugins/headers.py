@@ -41,16 +41,23 @@ class HeadersPlugin(Plugin[HeadersSettings]):
     def on_response(self, ex: Exchange, reply: Reply) -> None:
         self._response.apply(reply.headers)
 
+    def explain(self, ex: Exchange) -> str:
+        self.on_request(ex)
+        changes = (("request", self._request.summary), ("reply", self._response.summary))
+        return "; ".join(f"on the {side}: {summary}" for side, summary in changes if summary) or "changes nothing"
+
 
 class _Edit:
     """Changes made ready: one call of the multidict for all that is set, one for all that is added."""
 
-    __slots__ = ("_add", "_remove", "_set")
+    __slots__ = ("_add", "_remove", "_set", "summary")
 
     def __init__(self, changes: Changes) -> None:
         self._remove = changes.remove
         self._set = Headers(changes.set)
         self._add = Headers([(name, value) for name, values in changes.add.items() for value in values])
+        kinds = (("removes", changes.remove), ("sets", changes.set), ("adds", changes.add))
+        self.summary = ", ".join(f"{verb} {', '.join(names)}" for verb, names in kinds if names)
 
     def apply(self, headers: Headers) -> None:
         for name in self._remove:

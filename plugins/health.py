@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import orjson
 
-from gateway.plugin import Exchange, Field, Headers, Host, NotFound, Plugin, Reply, Settings, errors
+from gateway.plugin import Answers, Exchange, Field, Headers, Host, NotFound, Plugin, Reply, Settings, errors
 
 RETRY_AFTER = "1"
 """Seconds. A gateway that drains does not come back, but another stands behind the same name."""
 
 _OK = orjson.dumps({"status": "ok"})
+_STALE = orjson.dumps({"status": "ok", "policy": "stale"})
 _DRAINING = orjson.dumps({"status": "draining"})
 
 
@@ -18,7 +19,8 @@ class HealthSettings(Settings):
         "/health",
         pattern=r"^(/[^/?#]+)*/?$",
         description="Where the answers begin, for a route that matches all below it. The path itself and PATH/readiness say 200, or 503 "
-        "while the gateway drains; PATH/liveness says 200 as long as the gateway's loop turns.",
+        "while the gateway drains, and `policy: stale` while a newer policy is refused; PATH/liveness says 200 as long as the gateway's "
+        "loop turns.",
     )
 
 
@@ -40,10 +42,15 @@ class Health(Plugin[HealthSettings]):
         if ex.method not in ("GET", "HEAD"):
             raise errors.MethodNotAllowed(("GET", "HEAD"))
         headers = Headers([("Content-Type", "application/json"), ("Cache-Control", "no-store")])
-        if is_liveness or self.host.is_ready():
+        if is_liveness:
             return Reply(200, headers, _OK)
+        if self.host.is_ready():
+            return Reply(200, headers, _STALE if self.host.has_stale_policy() else _OK)
         headers["Retry-After"] = RETRY_AFTER
         return Reply(503, headers, _DRAINING)
+
+    def explain(self, ex: Exchange) -> str:
+        return Answers(f"answers {self.on_request(ex).status}")
 
 
 def _loose(path: str) -> str:

@@ -14,6 +14,11 @@ _TITLE = "The upstream failed"
 # What speaks of the page that is replaced: how to show, find, keep or reload it. The rest is about the client's next step
 # (Retry-After, WWW-Authenticate), its session (Set-Cookie), or the gateway's own (CORS, RateLimit), and stays.
 _OF_THE_PAGE = ("Content-Disposition", "Content-Location", "Link", "Refresh", "SourceMap", "Expires", "Pragma", "Age", "Server-Timing")
+_EXPLAINED = {
+    "auto": "an upstream's 5xx passes when it is JSON, else it is replaced",
+    "pass": "an upstream's 5xx passes",
+    "replace": "an upstream's 5xx is replaced",
+}
 _DEBUG = "x-debug-"  # Symfony and others put the exception, its file and its line into headers
 
 
@@ -32,6 +37,7 @@ class ProblemDetails(Plugin[ProblemDetailsSettings]):
         super().__init__(settings, host)
         self._replaces = settings.upstream_5xx != "pass"
         self._passes_json = settings.upstream_5xx == "auto"
+        self._setting = settings.upstream_5xx
 
     def on_response(self, ex: Exchange, reply: Reply) -> None:
         if reply.status < 500 or not reply.upstream or not self._replaces:
@@ -40,6 +46,9 @@ class ProblemDetails(Plugin[ProblemDetailsSettings]):
             return
         ex.note("upstream_error_replaced", status=reply.status, content_type=reply.headers.get("Content-Type", ""))
         _replace(reply, ex.request_id)
+
+    def explain(self, ex: Exchange) -> str:
+        return _EXPLAINED[self._setting]
 
 
 def _is_json(ex: Exchange, reply: Reply) -> bool:

@@ -29,7 +29,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
-from gateway.plugin import Decision, Duration, Exchange, Field, HeaderName, Host, OneOrMany, Plugin, QuotaExceeded, Reply, Settings
+from gateway.plugin import Answers, Decision, Duration, Exchange, Field, HeaderName, Host, OneOrMany, Plugin, QuotaExceeded, Reply, Settings
 
 UNBUILT = "known, but not built yet in this version"
 UNBUILT_KEYS = frozenset({"cost", "count", "exempt", "legacy_headers", "max_over", "on_failure"})
@@ -175,8 +175,11 @@ class RateLimit(Plugin[RateLimitSettings]):
         self._admitted.pop(id(ex), None)
 
     def explain(self, ex: Exchange) -> str:
-        found = [(limiter, limiter.peek(limiter.key(ex))) for limiter in self._limits]
-        return "; ".join(f"{limiter.policy}: {_verdict(decision)}" for limiter, decision in found)
+        keys = [limiter.key(ex) for limiter in self._limits]
+        found = [limiter.peek(key) for limiter, key in zip(self._limits, keys, strict=True)]
+        told = zip(self._limits, keys, found, strict=True)
+        says = "; ".join(f"{limiter.policy} for {key}: {_verdict(decision)}" for limiter, key, decision in told)
+        return says if all(decision.allowed for decision in found) else Answers(says)
 
     def _state(self, decisions: tuple[Decision, ...]) -> str:
         if len(decisions) == 1:

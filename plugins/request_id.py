@@ -38,5 +38,13 @@ class RequestId(Plugin[RequestIdSettings]):
                 return
         ex.headers[self._header] = ex.request_id
 
+    def explain(self, ex: Exchange) -> str:
+        sent = ex.headers.getall(self._header, ())
+        self.on_request(ex)
+        if ex.headers[self._header] in sent:
+            return f"keeps the client's id, {ex.request_id}"
+        ex.headers[self._header] = "(a new id)"
+        return "makes a new id" + (", for the client's is not taken" if sent else "")
+
     def on_response(self, ex: Exchange, reply: Reply) -> None:
         reply.headers[self._header] = ex.request_id

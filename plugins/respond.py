@@ -10,6 +10,7 @@ import orjson
 from pydantic import AfterValidator, model_validator
 
 from gateway.plugin import (
+    Answers,
     BadRequest,
     Entity,
     Exchange,
@@ -114,6 +115,11 @@ class Respond(Plugin[RespondSettings]):
         if self._location is not None:
             reply.headers["Location"] = self._location.of(ex)
         return reply
+
+    def explain(self, ex: Exchange) -> str:
+        reply = self.on_request(ex)
+        location = reply.headers.get("Location")
+        return Answers(f"answers {reply.status}" + (f", to {location}" if location else ""))
 
 
 def _body(settings: RespondSettings) -> tuple[Entity, str]:

@@ -114,6 +114,12 @@ class Rewrite(Plugin[RewriteSettings]):
         elif self._host != "preserve":
             ex.headers[HOST] = self._host
 
+    def explain(self, ex: Exchange) -> str:
+        before = ex.target
+        self.on_request(ex)
+        says = f"asks the upstream for {ex.target}" if ex.target != before else "leaves the target as it is"
+        return says if self._host == "preserve" else f"{says}, with the Host {'of the target' if self._host == 'upstream' else self._host}"
+
     def _new_path(self, ex: Exchange, path: str) -> str:
         if self._path is not None:
             path = self._path.fill(ex.params, _encode)

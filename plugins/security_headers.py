@@ -198,3 +198,8 @@ class SecurityHeaders(Plugin[SecurityHeadersSettings]):
         for name, value in ifabsent:
             if len(headers.getall(name, ())) != 1:
                 headers[name] = value
+
+    def explain(self, ex: Exchange) -> str:
+        remove, ours, ifabsent = self._https if ex.scheme == "https" else self._http
+        says = f"sets {len(ours)} headers on the reply, takes {len(remove)} names off it"
+        return says + "".join(f", sets {name} where there is none" for name, _ in ifabsent)

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.exchange import Exchange, Headers
-from gateway.testing import FakeUpstream, exchange, load, pipeline, run, streamed
+from gateway.testing import FakeUpstream, exchange, host, load, pipeline, run, streamed
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,16 @@ async def test_a_body_that_was_read_before() -> None:
     ex = Exchange("POST", "/", "/", "", Headers(), stream=streamed(b"x" * 11))
     await ex.body()
     assert (await pipeline(load("body_limit", "10B"), upstream=FakeUpstream()).answer(ex)).status == 413
+
+
+@pytest.mark.parametrize(("length", "notes"), [(10, None), (11, [("observe", {"plugin": "body_limit", "status": 413})])])
+def test_observe_lets_all_pass_and_says_so(length: int, notes: object) -> None:
+    """The limit is not the upstream's either, which asks for it once more."""
+    plugin = load("body_limit", "10B", host=host(mode="observe"))
+    ex = exchange("POST", body=b"x" * length)
+    assert run(pipeline(plugin, upstream=FakeUpstream(), mode="observe"), ex).status == 200
+    assert ex.notes == notes
+    assert ex.body_limit == 1 << 20
 
 
 def test_the_problem_tells_the_limit() -> None:

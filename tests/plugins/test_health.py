@@ -85,3 +85,17 @@ def test_each_reply_has_headers_of_its_own() -> None:
 def test_refused_at_load(path: str) -> None:
     with pytest.raises(ValidationError):
         load("health", {"path": path})
+
+
+@pytest.mark.parametrize(
+    ("target", "ready", "content"),
+    [
+        ("/health", True, b'{"status":"ok","policy":"stale"}'),
+        ("/health/readiness", True, b'{"status":"ok","policy":"stale"}'),
+        ("/health/readiness", False, DRAINING),
+        ("/health/liveness", True, OK),
+    ],
+)
+def test_readiness_tells_that_a_newer_policy_was_refused(target: str, ready: bool, content: bytes) -> None:
+    """And nothing more: the old policy serves as well as ever."""
+    assert body(run(pipeline(load("health", {}, host=host(ready=ready, stale=True))), exchange("GET", target))) == content

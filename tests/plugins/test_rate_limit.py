@@ -263,9 +263,9 @@ def test_a_refusal_is_noted() -> None:
 def test_explain_counts_nothing() -> None:
     bench = Bench({"limit": 1, "window": "60s"})
     for _ in range(3):
-        assert bench.plugin.explain(exchange()) == '"default";q=1;w=60: 1 left'
+        assert bench.plugin.explain(exchange()) == '"default";q=1;w=60 for 192.0.2.1: 1 left'
     bench.ask()
-    assert bench.plugin.explain(exchange()) == '"default";q=1;w=60: refuses, for 120 s more'
+    assert bench.plugin.explain(exchange()) == '"default";q=1;w=60 for 192.0.2.1: refuses, for 120 s more'
 
 
 @pytest.mark.parametrize("ending", ["answered", "refused", "failed", "client gone before the answer"])
@@ -292,9 +292,9 @@ def test_counts_outlive_a_reload() -> None:
     old = load("rate_limit", TWO, host=first)
     run(pipeline(old), exchange())
     new = load("rate_limit", TWO, host=first)
-    assert new.explain(exchange()) == '"login";q=2;w=60: 1 left'
+    assert new.explain(exchange()) == '"login";q=2;w=60 for 192.0.2.1: 1 left'
     changed = load("rate_limit", {**TWO, "limit": 3}, host=first)
-    assert changed.explain(exchange()) == '"login";q=3;w=60: 3 left'
+    assert changed.explain(exchange()) == '"login";q=3;w=60 for 192.0.2.1: 3 left'
 
 
 @pytest.mark.parametrize(

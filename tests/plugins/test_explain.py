@@ -1,0 +1,91 @@
+"""What built-in plugins say of a request they would see, and that saying it moves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.errors import GatewayError
+from gateway.exchange import Exchange
+from gateway.plugin import Answers, Plugin
+from gateway.testing import Clock, exchange, host, load
+
+ROOT = Path(__file__).parents[2]
+ALL = sorted(file.stem for file in (ROOT / "plugins").glob("[a-z]*.py"))
+
+SAYS: list[tuple[str, object, Callable[[], Exchange], str, bool]] = [
+    # plugin, settings, request, what it says, whether it answers
+    ("access_log", None, exchange, "writes a line of 17 fields when it has ended", False),
+    ("body_limit", "1KiB", lambda: exchange("POST", body=b"x"), "takes a body of at most 1024 bytes", False),
+    ("cors", "*", lambda: exchange(headers={"Origin": "https://a.test"}), "scripts of https://a.test may read the reply", False),
+    ("cors", [], lambda: exchange(headers={"Origin": "https://a.test"}), "scripts of https://a.test may not read the reply", False),
+    ("cors", "*", exchange, "no Origin: not a browser's request across origins", False),
+    (
+        "cors", [],
+        lambda: exchange("OPTIONS", headers={"Origin": "https://a.test", "Access-Control-Request-Method": "PUT"}),
+        "answers the preflight of https://a.test with 204, granting nothing", True,
+    ),
+    ("headers", {"response": {"remove": ["Server"]}}, exchange, "on the reply: removes Server", False),
+    ("headers", {}, exchange, "changes nothing", False),
+    ("health", None, lambda: exchange("GET", "/health"), "answers 200", True),
+    ("problem_details", None, exchange, "an upstream's 5xx passes when it is JSON, else it is replaced", False),
+    ("problem_details", "replace", exchange, "an upstream's 5xx is replaced", False),
+    ("rate_limit", {"limit": 2, "window": "1m"}, exchange, '"default";q=2;w=60 for 192.0.2.1: 2 left', False),
+    ("request_id", None, exchange, "makes a new id", False),
+    ("request_id", None, lambda: exchange(headers={"X-Request-Id": "a b"}), "makes a new id, for the client's is not taken", False),
+    ("request_id", None, lambda: exchange(headers={"X-Request-Id": "mine"}), "keeps the client's id, mine", False),
+    ("respond", {"redirect": "/new{path}"}, lambda: exchange("GET", "/a"), "answers 308, to /new/a", True),
+    ("respond", 204, exchange, "answers 204", True),
+    ("rewrite", {"add_prefix": "/v2"}, lambda: exchange("GET", "/a"), "asks the upstream for /v2/a", False),
+    ("rewrite", {"host": "b.test"}, exchange, "leaves the target as it is, with the Host b.test", False),
+    (
+        "security_headers", "api", exchange,
+        "sets 9 headers on the reply, takes 87 names off it, sets Cache-Control where there is none", False,
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "settings", "request_", "says", "answers"), SAYS)
+def test_what_is_said(name: str, settings: object, request_: Callable[[], Exchange], says: str, answers: bool) -> None:
+    lines: list[bytes] = []
+    plugin = load(name, settings, host=host(lines=lines))
+    first, again = plugin.explain(request_()), plugin.explain(request_())
+    assert first == again == says
+    assert isinstance(first, Answers) == answers
+    assert lines == []
+
+
+def test_all_of_them_say_something() -> None:
+    assert {name for name, *_ in SAYS} == set(ALL)
+
+
+def test_a_limit_that_is_used_up_ends_it() -> None:
+    plugin = load("rate_limit", {"limit": 1, "window": "1m"}, host=host(clock=Clock()))
+    plugin.on_request(exchange())
+    said = plugin.explain(exchange())
+    assert isinstance(said, Answers) and said.startswith('"default";q=1;w=60 for 192.0.2.1: refuses')
+
+
+REFUSES: list[tuple[str, object, Exchange, int]] = [
+    ("body_limit", "1B", exchange("POST", body=b"xx"), 413),
+    ("cors", "*", exchange(headers=[("Origin", "https://a.test"), ("Origin", "https://b.test")]), 400),
+    ("health", None, exchange("GET", "/health/x"), 404),
+    ("health", None, exchange("POST", "/health"), 405),
+]
+
+
+@pytest.mark.parametrize(("name", "settings", "ex", "status"), REFUSES)
+def test_a_refusal_is_raised_as_on_the_way(name: str, settings: object, ex: Exchange, status: int) -> None:
+    plugin: Plugin[Any] = load(name, settings)
+    with pytest.raises(GatewayError) as caught:
+        plugin.explain(ex)
+    assert caught.value.status == status
+
+
+def test_what_a_body_limit_would_do() -> None:
+    plugin = load("body_limit", "1B", host=host(mode="observe"))
+    assert plugin.explain(exchange("POST", body=b"xx")) == "would refuse this body, at most 1 bytes"
+    assert plugin.explain(exchange("POST", body=b"x")) == "would take this body, at most 1 bytes"
