@@ -1,4 +1,4 @@
-"""The command line: `gateway run|check|plan|demo`. A command's module is imported when it is called."""
+"""The command line: `gateway run|check|plan|schema|explain|test|init|demo`. A command's module is imported when it is called."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 OK, MISTAKES, USAGE = 0, 1, 2
 """Exit codes: done; the policy has mistakes or cannot be run; the command itself is wrong."""
+WARNINGS = 2
+"""Of `gateway check --strict`: no mistakes, but warnings. The number of wrong usage too, as argparse has it: neither is a pass."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,17 +39,88 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="serve traffic by a policy", description="Serve traffic by the policy until SIGTERM or SIGINT.")
     check = commands.add_parser(
-        "check", help="tell every mistake in a policy", description="Tell every mistake in the policy, and its place."
+        "check",
+        help="tell every mistake in a policy, and what is most likely not meant",
+        description="Tell every mistake in the policy and its place; when there is none, warn of what is most likely not meant.",
+        epilog="Exit codes: 0 right, with warnings or without; 1 mistakes; 2 warnings with --strict, or wrong usage.",
     )
     plan = commands.add_parser(
         "plan",
         help="show what each route does to a request",
         description="Show the list of plugins that the policy makes of each route: down to the upstream, and back up.",
     )
+    schema = commands.add_parser(
+        "schema",
+        help="print the JSON Schema of a policy, for editors",
+        description="Print the JSON Schema of a policy, with all plugins, those beside the policy among them. It need not exist.",
+    )
+    explain = commands.add_parser(
+        "explain",
+        help="show what would happen to one request, and why",
+        description="Show what would happen to one request, and why. No upstream is asked, no counter moved.",
+    )
+    test = commands.add_parser(
+        "test",
+        help="run tests of a policy",
+        description="Run tests of a policy: requests, and what is expected of each. No socket is opened, and no time passes.",
+    )
+    init = commands.add_parser(
+        "init",
+        help="write a first policy for a service",
+        description="Write a first policy for a service, with comments. Its rate limit only observes.",
+    )
+    reload = commands.add_parser(
+        "reload",
+        help="have the running gateway read its policy again",
+        description="Have the running gateway read its policy again, and tell whether it did; the old policy stays when it could not.",
+    )
+    revisions = commands.add_parser(
+        "revisions", help="list the policies that were in force", description="List the policies that were in force, the oldest first."
+    )
+    rollback = commands.add_parser(
+        "rollback",
+        help="write an older policy in the place of the current one",
+        description="Write an older policy in the place of the current one, which is kept too, and reload the gateway that runs by it.",
+    )
     commands.add_parser("demo", help="start a small real service to put the gateway in front of (demo --help: its options)")
-    for command in (run, check, plan):
+    for command in (run, check, plan, reload, revisions):
         command.add_argument("policy", nargs="?", default="gateway.yaml", help="the policy's file (default: %(default)s)")
+    for command in (run, check, plan, explain, rollback):
+        command.add_argument(
+            "--env-file",
+            action="append",
+            default=[],
+            metavar="FILE",
+            help="a file of KEY=VALUE lines, more than one if given again, the last first; the environment wins over it, it over .env",
+        )
+    for command in (run, reload, revisions, rollback):
+        command.add_argument(
+            "--state", metavar="FOLDER", help="where the gateway keeps its state (default: var/, and the policy's name, beside the policy)"
+        )
+    run.add_argument("--no-watch", action="store_true", help="reload on SIGHUP alone, not when a file of the policy changes")
+    rollback.add_argument(
+        "revision", nargs="?", type=int, metavar="REV", help="as gateway revisions numbers them (default: the one before)"
+    )
+    rollback.add_argument("--policy", default="gateway.yaml", metavar="FILE", help="the policy's file (default: %(default)s)")
+    schema.add_argument("policy", nargs="?", default="gateway.yaml", help="the policy whose own plugins are meant (default: %(default)s)")
+    schema.add_argument("--included", action="store_true", help="the schema of a file that a policy includes")
+    explain.add_argument("method", metavar="METHOD", help="GET, POST, ...")
+    explain.add_argument("url", metavar="URL", help="a path with its query, or a whole URL, whose host is then asked for")
+    explain.add_argument(
+        "-H", "--header", action="append", default=[], metavar="'NAME: VALUE'", help="a request header; as often as needed"
+    )
+    explain.add_argument("-d", "--data", metavar="BODY", help="the body, or @FILE to read it from")
+    explain.add_argument("--client", default="192.0.2.1", metavar="ADDRESS", help="who connects (default: %(default)s)")
+    explain.add_argument("--policy", default="gateway.yaml", metavar="FILE", help="the policy's file (default: %(default)s)")
+    test.add_argument("files", nargs="+", metavar="FILE", help="files of tests, in YAML")
+    test.add_argument("-k", dest="keyword", default="", metavar="WORDS", help="only tests whose name holds these words")
+    test.add_argument("--junit", metavar="FILE", help="write the results as JUnit XML, too")
+    init.add_argument("--upstream", required=True, metavar="URL", help="where the service runs: http://host:port or https://host:port")
+    init.add_argument("--openapi", metavar="FILE", help="the service's OpenAPI 3 document, JSON or YAML: a route for each operation")
+    init.add_argument("--output", default="gateway.yaml", metavar="FILE", help="the file to write (default: %(default)s)")
+    init.add_argument("--force", action="store_true", help="replace the file if it is there")
+    check.add_argument("--strict", action="store_true", help="exit with 2 when there are warnings")
     plan.add_argument("--route", metavar="NAME", help="only the route of this name")
-    for command in (check, plan):
+    for command in (check, plan, explain, revisions):
         command.add_argument("--json", action="store_true", help="one JSON object, for programs")
     return parser

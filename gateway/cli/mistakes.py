@@ -4,19 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from gateway.config.policy import Policy, load
-from gateway.errors import ConfigError, Mistake
+from gateway.errors import ConfigError, Mistake, SecretMistake
+
+if TYPE_CHECKING:
+    from gateway.app import App
+    from gateway.audit.finding import Finding
 
 
-def compiled(path: str) -> Policy:
+class Manner(NamedTuple):
+    """How the one or the other kind is told to a person."""
+
+    noun: str
+    color: str
+
+
+MISTAKE = Manner("mistake", "red")
+WARNING = Manner("warning", "yellow")
+
+
+def compiled(path: str, env_files: Sequence[str] = ()) -> Policy:
     """The policy, after a trial that it can be built. Raises ConfigError, also for what only the plugins can see."""
-    policy = load(path)
+    return built(path, env_files).policy
+
+
+def built(path: str, env_files: Sequence[str] = ()) -> App:
+    """The policy as the gateway would run it, opened nowhere. Raises ConfigError."""
+    policy = load(path, env_files=env_files)
     from gateway.app import App  # a policy with mistakes is told of them without the time this takes
 
-    App(policy, _nowhere)
-    return policy
+    return App(policy, _nowhere)
 
 
 def _nowhere(line: bytes) -> None:
@@ -25,34 +44,42 @@ def _nowhere(line: bytes) -> None:
 
 def tell(error: ConfigError, stream: TextIO) -> None:
     if stream.isatty():
-        _tell_person(error.mistakes, stream)
+        _tell_person([(mistake, "") for mistake in error.mistakes], MISTAKE, stream)
     else:
         stream.write(f"{error}\n")
 
 
-def _tell_person(mistakes: Sequence[Mistake], stream: TextIO) -> None:
+def tell_warnings(findings: Sequence[Finding], stream: TextIO) -> None:
+    if stream.isatty():
+        _tell_person([(finding.mistake, f"  [{finding.rule}]") for finding in findings], WARNING, stream)
+    else:
+        stream.writelines(f"{finding}\n" for finding in findings)
+
+
+def _tell_person(told: Sequence[tuple[Mistake, str]], manner: Manner, stream: TextIO) -> None:
+    """Each with its line, a caret, and what is to follow its place."""
     from rich.cells import cell_len
     from rich.console import Console
     from rich.text import Text
 
     console = Console(file=stream, highlight=False, soft_wrap=True)
-    sources = {mistake.file: _lines(mistake.file) for mistake in mistakes}
-    for mistake in mistakes:
+    sources = {mistake.file: _lines(mistake.file) for mistake, _ in told}
+    for mistake, name in told:
         where = f"{mistake.file}:{mistake.line}:{mistake.column}" if mistake.line else mistake.file
-        console.print(Text.assemble((where, "bold"), "  ", (mistake.path, "cyan")))
+        console.print(Text.assemble((where, "bold"), "  ", (mistake.path, "cyan"), (name, "dim")))
         lines = sources[mistake.file]
         number = " " * len(str(mistake.line))
-        if 0 < mistake.line <= len(lines):
+        if 0 < mistake.line <= len(lines) and not isinstance(mistake, SecretMistake):
             line = lines[mistake.line - 1]
             indent = cell_len(line[: mistake.column - 1].expandtabs(1))
             console.print(Text.assemble((f"  {mistake.line} | ", "dim"), line.expandtabs(1)))
-            console.print(Text.assemble((f"  {number} | ", "dim"), " " * indent, (f"^ {mistake.why}", "bold red")))
+            console.print(Text.assemble((f"  {number} | ", "dim"), " " * indent, (f"^ {mistake.why}", f"bold {manner.color}")))
         else:
-            console.print(Text(f"  {mistake.why}", "bold red"))
+            console.print(Text(f"  {mistake.why}", f"bold {manner.color}"))
         if mistake.hint:
             console.print(Text.assemble((f"  {number} = ", "dim"), (mistake.hint, "green")))
         console.print()
-    console.print(Text(f"{len(mistakes)} mistake{'s' * (len(mistakes) != 1)}", "bold"))
+    console.print(Text(f"{len(told)} {manner.noun}{'s' * (len(told) != 1)}", "bold"))
 
 
 def _lines(file: str) -> list[str]:

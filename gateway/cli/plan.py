@@ -18,7 +18,7 @@ from gateway.errors import ConfigError
 
 def main(arguments: argparse.Namespace) -> int:
     try:
-        policy = compiled(arguments.policy)
+        policy = compiled(arguments.policy, arguments.env_file)
     except ConfigError as error:
         tell(error, sys.stderr)
         return MISTAKES
@@ -48,6 +48,7 @@ def plan(policy: Policy, routes: Sequence[RouteSettings]) -> dict[str, Any]:
 def _route(policy: Policy, route: RouteSettings) -> dict[str, Any]:
     return {
         "name": route.name,
+        "file": route.position.file,
         "line": route.position.line,
         "match": route.match.model_dump(mode="json"),
         "upstream": route.upstream,
@@ -61,6 +62,7 @@ def _entry(entry: EntrySettings, origin: str) -> dict[str, Any]:
     return {
         "name": entry.name,
         "from": origin,
+        "file": entry.position.file,
         "line": entry.position.line,
         "mode": entry.mode,
         "hooks": list(entry.hooks) if entry.mode != "off" else [],

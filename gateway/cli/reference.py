@@ -18,8 +18,9 @@ BINARY = {name: size for name, size in SIZES.items() if name not in ("kB", "MB",
 HEAD = """\
 # Reference
 
-Made from the code by `python -m gateway.cli.reference`; a change here is lost. `${NAME:-default}` may stand in any value. A duration is
-written with its unit (250ms, 15s, 15m, 1h, 7d), a size too (100B, 16KiB, 1MiB, 1GiB).
+Made from the code by `python -m gateway.cli.reference`; a change here is lost. `${NAME:-default}` and `${file:path}` may stand in any
+value ([Files and secrets](files.md)). A duration is written with its unit (250ms, 15s, 15m, 1h, 7d), and so are a size (100B, 16KiB,
+1MiB, 1GiB), a percentage (20%) and a rate (10/s, 600/m).
 """
 
 PLUGINS = """\
@@ -108,6 +109,10 @@ def _kind(field: Schema, defs: dict[str, Schema]) -> str:
             return "duration"
         case {"type": "string", "pattern": str(pattern)} if "KiB" in pattern:
             return "size"
+        case {"type": "string", "pattern": str(pattern)} if pattern.endswith("%$"):
+            return "percentage"
+        case {"type": "string", "pattern": str(pattern)} if pattern.endswith("[smhd]$"):
+            return "rate"
         case {"type": "array", "items": dict(items)}:
             return f"list of {_kind(items, defs)}"
         case {"type": "object", "patternProperties": dict(patterns)}:
@@ -128,12 +133,16 @@ def _default(field: Schema, kind: str) -> str:
     value = field["default"]
     if value in (None, "", [], {}):
         return "none"
+    if kind == "percentage":
+        return f"`{value * 100:g}%`"
+    if kind == "rate":
+        return f"`{value:g}/s`"
     if isinstance(value, int | float) and kind in ("duration", "size"):
-        return f"`{_quantity(value, DURATIONS if kind == 'duration' else BINARY)}`"
+        return f"`{quantity(value, DURATIONS if kind == 'duration' else BINARY)}`"
     return f"`{_written(value)}`"
 
 
-def _quantity(value: float, units: dict[str, Any]) -> str:
+def quantity(value: float, units: dict[str, Any]) -> str:
     """With the largest unit of which it is a whole number."""
     whole = [name for name, size in units.items() if value and value % size == 0]
     unit = max(whole, key=lambda name: units[name], default=next(iter(units)))

@@ -18,6 +18,7 @@ RIGHT = "version: 1\nroutes: [{match: /**, plugins: [answer]}]\n"
 WRONG = "version: 1\nroutes:\n  - match: /**\n    plugins: [answr]\nlimits: 1\n"
 TOLD = [
     {
+        "severity": "error",
         "file": "gateway.yaml",
         "line": 4,
         "column": 15,
@@ -26,14 +27,28 @@ TOLD = [
         "hint": 'did you mean "answer"?',
     },
     {
+        "severity": "error",
         "file": "gateway.yaml",
         "line": 5,
         "column": 1,
         "path": "limits",
         "why": "unknown key",
-        "hint": "known here: version, server, store, telemetry, upstreams, plugins, routes",
+        "hint": "known here: version, include, server, store, telemetry, upstreams, plugins, routes, accept",
     },
 ]
+
+
+DOUBTFUL = RIGHT + "upstreams: {leads: {targets: http://127.0.0.1:3000}}\n"
+WARNED = {
+    "severity": "warning",
+    "rule": "unused-upstream",
+    "file": "gateway.yaml",
+    "line": 3,
+    "column": 20,
+    "path": "upstreams.leads",
+    "why": "no route uses this upstream",
+    "hint": "remove it, or name it in a route",
+}
 
 
 class Terminal(io.StringIO):
@@ -52,12 +67,13 @@ def test_mistakes_line_by_line(folder: Path, capsys: pytest.CaptureFixture[str])
     assert main(["check", "other.yaml"]) == 1
     assert capsys.readouterr().out.splitlines() == [
         'other.yaml:4:15: routes[0].plugins[0]: unknown plugin "answr"; did you mean "answer"?',
-        "other.yaml:5:1: limits: unknown key; known here: version, server, store, telemetry, upstreams, plugins, routes",
+        "other.yaml:5:1: limits: unknown key; known here: version, include, server, store, telemetry, upstreams, plugins, routes, accept",
     ]
 
 
 @pytest.mark.parametrize(
-    ("text", "code", "content"), [(RIGHT, 0, {"ok": True, "mistakes": []}), (WRONG, 1, {"ok": False, "mistakes": TOLD})]
+    ("text", "code", "content"),
+    [(RIGHT, 0, {"ok": True, "mistakes": [], "warnings": []}), (WRONG, 1, {"ok": False, "mistakes": TOLD, "warnings": []})],
 )
 def test_mistakes_for_programs(text: str, code: int, content: object, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "gateway.yaml").write_text(text)
@@ -110,3 +126,54 @@ def test_what_is_not_needed_is_not_imported(folder: Path) -> None:
     imported = set(ended.stdout.split())
     assert "gateway.config.policy" in imported
     assert not imported & {"rich", "uvloop", "sqlite3", "aiohttp.web", "gateway.server.process", "gateway.demo", "gateway.testing"}
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "code"),
+    [
+        (RIGHT, ["--strict"], 0),
+        (DOUBTFUL, [], 0),
+        (DOUBTFUL, ["--strict"], 2),
+        (DOUBTFUL + "accept: unused-upstream\n", ["--strict"], 0),
+        (WRONG, ["--strict"], 1),
+    ],
+)
+def test_exit_codes(text: str, options: list[str], code: int, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "gateway.yaml").write_text(text)
+    assert main(["check", *options]) == code
+    assert main(["check", "--json", *options]) == code
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["ok"] is (code == 0)
+
+
+def test_warnings_line_by_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "gateway.yaml").write_text(DOUBTFUL)
+    main(["check"])
+    assert capsys.readouterr().out.splitlines() == [
+        "gateway.yaml:3:20: upstreams.leads: no route uses this upstream; remove it, or name it in a route [unused-upstream]",
+        "gateway.yaml: right; 1 route, 0 common plugins, 1 upstream, 1 warning",
+    ]
+
+
+def test_warnings_for_programs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "gateway.yaml").write_text(DOUBTFUL)
+    main(["check", "--json"])
+    assert json.loads(capsys.readouterr().out) == {"ok": True, "mistakes": [], "warnings": [WARNED]}
+
+
+def test_a_person_sees_warnings_with_line_and_caret(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    secret = "plugins:\n  - headers: {request: {set: {X-Api-Key: hunter2}}}\n"
+    (folder / "gateway.yaml").write_text(DOUBTFUL + secret)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert main(["check"]) == 0
+    lines = [line.rstrip() for line in terminal.getvalue().splitlines()]
+    assert lines[:4] == [
+        "gateway.yaml:3:20  upstreams.leads  [unused-upstream]",
+        "  3 | upstreams: {leads: {targets: http://127.0.0.1:3000}}",
+        "    |                    ^ no route uses this upstream",
+        "    = remove it, or name it in a route",
+    ]
+    assert "gateway.yaml:5:42  plugins[0].headers.request.set.X-Api-Key  [secret-in-clear]" in lines
+    assert "hunter2" not in terminal.getvalue()
+    assert lines[-2:] == ["2 warnings", "gateway.yaml: right; 1 route, 1 common plugin, 1 upstream, 2 warnings"]

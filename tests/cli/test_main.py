@@ -39,7 +39,7 @@ def test_help(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
 def test_run_serves_the_policy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[Policy] = []
 
-    def serve(policy: Policy) -> int:
+    def serve(policy: Policy, *_: object, **__: object) -> int:
         served.append(policy)
         return 7
 
@@ -53,7 +53,7 @@ def test_run_tells_mistakes(folder: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert main(["run", "gone.yaml"]) == 1
     assert capsys.readouterr() == ("", "gone.yaml: no such file; name the policy: gateway check path/to/gateway.yaml\n")
 
-    def serve(policy: Policy) -> int:
+    def serve(policy: Policy, *_: object, **__: object) -> int:
         raise ConfigError([Mistake("gateway.yaml", 1, 1, "", "refused late")])
 
     monkeypatch.setattr(gateway.cli.run, "serve", serve)

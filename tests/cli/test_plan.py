@@ -51,9 +51,9 @@ def test_the_json_of_one_route(folder: Path, capsys: pytest.CaptureFixture[str])
     shutil.copy(PLANS / "replaced.yaml", folder / "gateway.yaml")
     assert main(["plan", "--json", "--route", "replaced"]) == 0
     plan: dict[str, Any] = json.loads(capsys.readouterr().out)
-    quota = {"name": "quota", "mode": "enforce", "hooks": ["on_request"]}
-    stamp = {"name": "stamp", "mode": "enforce", "hooks": ["on_response"]}
-    whole = {"name": "whole", "mode": "enforce", "hooks": ["on_chunk"]}
+    quota = {"name": "quota", "file": "gateway.yaml", "mode": "enforce", "hooks": ["on_request"]}
+    stamp = {"name": "stamp", "file": "gateway.yaml", "mode": "enforce", "hooks": ["on_response"]}
+    whole = {"name": "whole", "file": "gateway.yaml", "mode": "enforce", "hooks": ["on_chunk"]}
     assert plan == {
         "policy": "gateway.yaml",
         "listen": ["0.0.0.0:8080"],
@@ -61,6 +61,7 @@ def test_the_json_of_one_route(folder: Path, capsys: pytest.CaptureFixture[str])
         "routes": [
             {
                 "name": "replaced",
+                "file": "gateway.yaml",
                 "line": 10,
                 "match": {"methods": ["GET"], "path": "/a", "host": "", "headers": {}, "query": {}},
                 "upstream": "leads",

@@ -1,0 +1,92 @@
+"""Rules about what is open that should be closed, and shown that should be hidden."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from gateway.audit.subject import Subject, settings
+from gateway.config.position import Path
+from gateway.errors import Mistake, SecretMistake
+
+_SECRET = re.compile(r"(?:.*[_-])?(?:password|passwd|secret|token|credential|private[_-]?key|api[_-]?key|key|authorization)", re.IGNORECASE)
+_FILE = re.compile(r"[\w./-]+\.(?:cert|crt|json|key|pem|txt|ya?ml)")
+_DEFAULT = re.compile(r"\$\{\w+:-[^}]+\}")
+_PLACEHOLDER = re.compile(r"\{\w+\}")
+_PUBLIC = re.compile(r"(?:.*[_-])?(?:public|idempotency|cache|sort|partition|routing|x-csrf)[_-](?:key|token)", re.IGNORECASE)
+
+
+def trusted_by_all(subject: Subject) -> Iterator[Mistake]:
+    """Every address is a trusted proxy.
+
+    Then every client says itself who it is, by X-Forwarded-For: limits by client hold nobody, and logs name whom it likes. Name the
+    networks of your load balancers.
+
+        server:
+          trusted_proxies: [0.0.0.0/0]
+    """
+    for n, network in enumerate(subject.policy.server.trusted_proxies):
+        if network.prefixlen == 0:
+            why = "every client can claim any address, and gets round all limits by client"
+            yield subject.at(("server", "trusted_proxies", n), why, "name the networks of your load balancers")
+
+
+def any_origin(subject: Subject) -> Iterator[Mistake]:
+    """Scripts of every website may read the replies.
+
+    That is right for public data, and for nothing else: a page that a user opens inside your network reads what only your network should.
+    List the origins of your own applications.
+
+        plugins:
+          - cors: "*"
+    """
+    for entry, _ in subject.entries():
+        if entry.name == "cors" and "*" in settings(entry).origins:
+            yield entry.position.mistake("scripts of every website may read the replies", "list the origins of your own applications")
+
+
+def no_security_headers(subject: Subject) -> Iterator[Mistake]:
+    """No route to an upstream has security_headers.
+
+    Browsers then guess content types, frame pages and send referrers as they like, and replies name the software that made them.
+
+        routes:
+          - {name: leads, match: /leads, upstream: leads}
+    """
+    if subject.proxied and not any(lane.named("security_headers") for lane in subject.proxied):
+        yield subject.at(("plugins",), "no route has security headers", "write security_headers near the top of the common list")
+
+
+def secret_in_clear(subject: Subject) -> Iterator[Mistake]:
+    """A secret stands in the file.
+
+    Whoever may read the policy, its history and its backups included, has it. Take it from the environment, as `${API_TOKEN}`, without a
+    default: a default is in the file too.
+
+        plugins:
+          - headers: {request: {set: {Authorization: Bearer kPq8wN3vXz}}}
+    """
+    for entry, path in subject.entries():
+        for place in _in_clear(entry.shown, path, ""):
+            mistake = subject.at(place, "a secret stands in the file", "write ${NAME}, and set it in the environment")
+            yield SecretMistake(mistake.file, mistake.line, mistake.column, mistake.path, mistake.why, mistake.hint)
+
+
+def _in_clear(value: Any, path: Path, key: str) -> Iterator[Path]:
+    """Where texts stand, at and below `path`, whose key says that they are secret. What came from the environment reads ${...}."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _in_clear(inner, (*path, name), name)
+    elif isinstance(value, list):
+        for n, inner in enumerate(value):
+            yield from _in_clear(inner, (*path, n), key)
+    elif isinstance(value, str) and _SECRET.fullmatch(key) and not _PUBLIC.fullmatch(key) and _is_secret(value):
+        yield path
+
+
+def _is_secret(text: str) -> bool:
+    """Of what came from the environment a default is known, for it stands in the file."""
+    if "${" in text:
+        return _DEFAULT.search(text) is not None
+    return bool(text) and not _FILE.fullmatch(text) and not _PLACEHOLDER.fullmatch(text)

@@ -1,0 +1,85 @@
+"""Rules about limits: missing ones, those that can be evaded, and those that hit the wrong requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.audit.answers import always_answers
+from gateway.audit.subject import Subject, settings
+from gateway.config.policy import EntrySettings
+from gateway.errors import Mistake
+
+LARGE = 64 << 20
+"""Bytes. Who needs larger bodies on some route says so there; for every route it is an invitation."""
+
+
+def no_rate_limit(subject: Subject) -> Iterator[Mistake]:
+    """No route to an upstream has a rate limit.
+
+    One client, or one bug in one client, can use up the service for all others. A generous limit for every route is a beginning.
+
+        routes:
+          - {name: leads, match: /leads, upstream: leads}
+    """
+    if subject.proxied and not any(lane.named("rate_limit") for lane in subject.proxied):
+        hint = "write, below the other common plugins: rate_limit: {limit: 100, window: 1m, by: client}"
+        yield subject.at(("plugins",), "no route has a rate limit", hint)
+
+
+def rotatable_limit(subject: Subject) -> Iterator[Mistake]:
+    """Every rate limit of a route counts by a header.
+
+    Nobody has verified a header: a client that sends another value each time is never limited. Keep the limit, and add one `by: client`
+    beside it.
+
+        routes:
+          - name: leads
+            match: /leads
+            upstream: leads
+            plugins: [{rate_limit: {limit: 10, window: 1m, by: {header: X-Api-Key}}}]
+    """
+    told: set[int] = set()
+    for lane in subject.lanes:
+        entries = lane.named("rate_limit")
+        if entries and all(_is_rotatable(entry) for entry in entries) and id(entries[0]) not in told:
+            told.add(id(entries[0]))
+            hint = "add a limit by: client to the list"
+            yield entries[0].position.mistake("a client that changes the header each time is never limited", hint)
+
+
+def _is_rotatable(entry: EntrySettings) -> bool:
+    return all(any(hasattr(identity, "header") for identity in limit.by) for limit in settings(entry).limits)
+
+
+def limited_health(subject: Subject) -> Iterator[Mistake]:
+    """A health check passes a rate limit.
+
+    Load balancers and kubelets ask often, many of them from one address. The first 429 takes a healthy gateway out of service.
+
+        plugins:
+          - rate_limit: {limit: 10, window: 1m}
+        routes:
+          - {name: health, match: GET /health/**, plugins: [health]}
+    """
+    for lane in subject.lanes:
+        health = next((entry for entry in lane.named("health") if always_answers(entry)), None)
+        above = lane.entries[: lane.entries.index(health)] if health is not None else ()
+        if health is not None and any(entry.name == "rate_limit" and entry.mode == "enforce" for entry in above):
+            yield health.position.mistake("a rate_limit stands above this health check", "write without: [rate_limit] in this route")
+
+
+def large_body(subject: Subject) -> Iterator[Mistake]:
+    """Every route takes bodies of more than 64 MiB.
+
+    A limit for all routes is a limit for those that expect no body too. Keep it small, and write a `body_limit` in the route that needs
+    more.
+
+        server:
+          limits: {body: 1GiB}
+    """
+    hint = "lower it, and write body_limit in the routes that need more"
+    if subject.policy.server.limits.body > LARGE:
+        yield subject.at(("server", "limits", "body"), "every route takes bodies of more than 64 MiB", hint)
+    for entry in subject.common:
+        if entry.name == "body_limit" and settings(entry).max > LARGE:
+            yield entry.position.mistake("every route takes bodies of more than 64 MiB", hint)
