@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import ssl
 import time
@@ -16,61 +15,55 @@ from gateway.exchange import Exchange, Reply
 from gateway.pipeline import Entry, Pipeline, no_upstream
 from gateway.plugin import Host, Plugin
 from gateway.router import Route, Router
+from gateway.running import Running
+from gateway.stamp import Stamp, stamp
 from gateway.store.memory import MemoryStore
 from gateway.upstream import Target, Upstream
 
-log = logging.getLogger("gateway")
-
-GRACE = 1.0  # seconds that a plugin's cancelled tasks have to end
+Makings = tuple[UpstreamSettings, tuple[Stamp | None, ...]]
+"""All that an upstream is made of: its settings, and the files they name."""
 
 
 class App:
     """Immutable once built. `find` gives an exchange its pipeline; everything else happens at load."""
 
-    def __init__(self, policy: Policy, write_line: Callable[[bytes], None], clock: Callable[[], float] = time.monotonic) -> None:
-        """Opens nothing. Raises ConfigError with all that plugins and upstreams refuse of their settings."""
+    def __init__(
+        self,
+        policy: Policy,
+        write_line: Callable[[bytes], None],
+        clock: Callable[[], float] = time.monotonic,
+        upstream: Callable[[str, UpstreamSettings], Upstream] | None = None,
+        before: App | None = None,
+    ) -> None:
+        """Opens nothing. Raises ConfigError with all that plugins and upstreams refuse of their settings.
+
+        `upstream` makes each upstream from its name and settings, in place of real ones: a rehearsal's are stubs. The counters of
+        `before`, and its upstreams that would be made of the same, live on in this one.
+        """
         self.policy = policy
-        self.draining = False
-        self._clock = clock
-        self._store = MemoryStore(clock)
+        self.running = Running()
+        self.clock = clock  # seconds, monotonic
+        self._store: MemoryStore = MemoryStore(clock) if before is None else before._store
         self._write_line = write_line
         self._plugins: dict[int, Plugin[Any]] = {}  # by the identity of their entry: a common one is shared by all routes
         self._mistakes: list[Mistake] = []
-        self.upstreams = {name: self._upstream(name, settings) for name, settings in policy.upstreams.items()}
+        self._makings: dict[str, Makings] = {}
+        make = upstream or self._new_upstream
+        self.upstreams = {name: self._upstream(name, settings, make, before) for name, settings in policy.upstreams.items()}
         self.routes = tuple(self._route(route) for route in policy.routes)
         self._unrouted = Pipeline(self._entries(policy.plugins, ""), _unrouted)
         if self._mistakes:
-            raise ConfigError(sorted(set(self._mistakes), key=lambda mistake: (mistake.line, mistake.column)))
+            raise ConfigError(policy.in_order(set(self._mistakes)), policy.files)
         self.router = Router(self.routes)
-        self._started: list[Plugin[Any]] = []
+        self.running.plugins += self._plugins.values()
+        self._plugins = {}
 
     async def start(self) -> None:
         """Start upstreams and plugins, in order. When one fails those started are stopped, and its error is raised."""
-        for upstream in self.upstreams.values():
-            upstream.start()
-        try:
-            for plugin in self._plugins.values():
-                self._started.append(plugin)
-                await plugin.start()
-        except BaseException:
-            await self.stop()
-            raise
+        await self.running.start()
 
     async def stop(self) -> None:
-        """Stop what was started, last first; one that fails keeps none of the others from it."""
-        for plugin in reversed(self._started):
-            tasks = list(plugin.host.tasks)
-            for task in tasks:
-                task.cancel()
-            if tasks:
-                await asyncio.wait(tasks, timeout=GRACE)  # what they use is closed by the plugin's stop
-            try:
-                await plugin.stop()
-            except Exception:
-                log.exception("%s did not stop", type(plugin).__name__)
-        self._started.clear()
-        for upstream in self.upstreams.values():
-            upstream.stop()
+        await self.running.stop()
 
     def find(self, ex: Exchange) -> Pipeline:
         """The pipeline of the route that `ex` belongs to; without one, the common plugins around a 404 or 405."""
@@ -82,9 +75,6 @@ class App:
         if ex.upgrade and ex.upgrade not in route.upgrades:
             ex.upgrade = ""  # not taken up: the upstream answers the request it came with (RFC 9110, section 7.8)
         return route.pipeline
-
-    def _is_ready(self) -> bool:
-        return not self.draining
 
     def _route(self, route: RouteSettings) -> Route:
         upstream = self.upstreams.get(route.upstream or "")
@@ -112,13 +102,14 @@ class App:
         """One instance for each entry, made when first met; None when its settings are refused."""
         if id(entry) not in self._plugins:
             host = Host(
-                clock=self._clock,
+                clock=self.clock,
                 mode=entry.mode,
                 route=route,
                 store=self._store,
                 log=logging.getLogger(f"gateway.plugins.{entry.name}"),
                 write_line=self._write_line,
-                is_ready=self._is_ready,
+                is_ready=self.running.is_ready,
+                has_stale_policy=self.running.has_stale_policy,
             )
             try:
                 self._plugins[id(entry)] = entry.plugin(entry.settings, host)
@@ -126,7 +117,21 @@ class App:
                 self._mistakes.append(entry.mistake(error))
         return self._plugins.get(id(entry))
 
-    def _upstream(self, name: str, settings: UpstreamSettings) -> Upstream:
+    def _upstream(
+        self, name: str, settings: UpstreamSettings, make: Callable[[str, UpstreamSettings], Upstream], before: App | None
+    ) -> Upstream:
+        """The one that runs already, with its connections, when it would be made of the same."""
+        tls_files = (settings.tls.ca, settings.tls.cert, settings.tls.key)
+        self._makings[name] = makings = (settings, tuple(stamp(file) for file in tls_files if file is not None))
+        if before is not None and before._makings.get(name) == makings:
+            upstream = before.upstreams[name]
+            self.running.inherited.append(upstream)
+        else:
+            upstream = make(name, settings)
+            self.running.upstreams.append(upstream)
+        return upstream
+
+    def _new_upstream(self, name: str, settings: UpstreamSettings) -> Upstream:
         try:
             tls = _tls(settings)
         except (OSError, ssl.SSLError) as error:

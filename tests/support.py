@@ -62,7 +62,7 @@ async def gateway(
     finally:
         front.timeouts = front.timeouts.model_copy(update={"lame_duck": 0.0, "drain": 0.0})
         await front.drain()
-        await app.stop()
+        await front.app.stop()  # a test may have put another in the place of the first
         loop.set_exception_handler(before)
     assert not running.broken, running.broken
 

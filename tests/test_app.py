@@ -250,5 +250,5 @@ async def test_readiness_is_what_plugins_hear_of_a_drain(life: Life) -> None:
     found = app(life.policy(TWO))
     plugin = found.routes[0].pipeline.entries[0].plugin
     assert plugin.host.is_ready()
-    found.draining = True
+    found.running.draining = True
     assert not plugin.host.is_ready()

@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 FENCE = re.compile(r"^```(?P<info>\w[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^]]+\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
-PLUGIN_FILE = re.compile(r"# (plugins/\w+\.py)\n")
+BESIDE = re.compile(r"# (plugins/\w+\.py|routes/\w+\.yaml|\.env)\n")
+SECRET = re.compile(r"\$\{file:([^}]+)\}")
 
 
 class Block(NamedTuple):
@@ -36,7 +37,7 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
-POLICIES = [block for block in BLOCKS if block.info.split()[0] == "yaml"]
+POLICIES = [block for block in BLOCKS if block.info.split()[0] == "yaml" and "tests" not in block.info.split()]  # of a policy: they run
 
 
 def name(block: Block) -> str:
@@ -73,11 +74,14 @@ def test_there_is_something_to_check() -> None:
 
 @pytest.mark.parametrize("block", POLICIES, ids=name)
 def test_every_policy_shown_loads(block: Block, tmp_path: Path) -> None:
-    """One marked `yaml wrong` shows a mistake: it must not. Plugins that its page shows stand beside it."""
+    """One marked `yaml wrong` shows a mistake: it must not. Plugins and other files that its page shows stand beside it."""
     for other in BLOCKS:
-        if other.page == block.page and (file := PLUGIN_FILE.match(other.text)):
-            (tmp_path / "plugins").mkdir(exist_ok=True)
+        if other.page == block.page and (file := BESIDE.match(other.text)):
+            (tmp_path / file[1]).parent.mkdir(exist_ok=True)
             (tmp_path / file[1]).write_text(other.text)
+    for secret in SECRET.findall(block.text):
+        (tmp_path / secret).parent.mkdir(exist_ok=True)
+        (tmp_path / secret).write_text("sesame")
     policy = tmp_path / "gateway.yaml"
     policy.write_text(whole(block.text))
     if "wrong" in block.info.split():

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import wire
+from gateway.config.match import METHODS, REFUSED
 from gateway.errors import BadRequest, VersionNotSupported
 from gateway.exchange import Headers
 from gateway.wire import HeadParser, Names, require_c_extensions, serialize
@@ -64,6 +65,18 @@ async def test_raw_bytes_survive_the_way_through_the_gateway(parser: HeadParser)
     assert serialize("GET / HTTP/1.1", Headers(message.headers), has_raw_bytes=True) == (
         b"GET / HTTP/1.1\r\nHost: a\r\nA: \xff\xfe\r\nB: \xc3\xa9\r\n\r\n"
     )
+
+
+@pytest.mark.parametrize("method", [*METHODS, *REFUSED])
+async def test_methods_that_a_policy_may_name_are_read(parser: HeadParser, method: str) -> None:
+    assert parser.feed(f"{method} / HTTP/1.1\r\nHost: a\r\n\r\n".encode()).method == method
+
+
+@pytest.mark.parametrize("method", ["FETCH", "LIST", "PRI", "DESCRIBE", "TEARDOWN", "BREW", "get"])
+async def test_other_methods_are_not(parser: HeadParser, method: str) -> None:
+    assert method not in METHODS
+    with pytest.raises(BadRequest):
+        parser.feed(f"{method} / HTTP/1.1\r\nHost: a\r\n\r\n".encode())
 
 
 async def test_a_head_in_pieces_is_one_head(parser: HeadParser) -> None:

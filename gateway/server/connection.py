@@ -14,7 +14,7 @@ from gateway.exchange import Exchange, new_id, problem
 from gateway.server.framing import ChunkedBody, LengthBody
 from gateway.server.head import Known, Peer
 from gateway.server.turn import REASONS, Turn
-from gateway.stream import Stream
+from gateway.stream import HIGH, Stream
 from gateway.wire import HeadParser, serialize
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
+        self.transport.set_write_buffer_limits(high=HIGH)
         self._peer = self.front.peer(transport, self._scheme)
         self.front.opened(self)
 
@@ -176,7 +177,9 @@ class Connection(asyncio.Protocol):
         return rest
 
     def _begin(self, ex: Exchange, is_http10: bool, keep_alive: bool) -> None:
-        self._turn = turn = Turn(self, ex, self.front.app.find(ex), is_http10, keep_alive)
+        app = self.front.app
+        self._turn = turn = Turn(self, ex, app.find(ex), app.running, is_http10, keep_alive)
+        app.running.exchanges += 1
         turn.start()
 
     def _read_body(self, body: LengthBody | ChunkedBody, data: bytes) -> bytes:
@@ -205,6 +208,11 @@ class Connection(asyncio.Protocol):
             self._body_since = self.front.loop.time()
             self.transport.write(CONTINUE)
 
+    def forget(self) -> None:
+        """What was proved of its requests, and believed of its client, was so by settings that are not the front's any more."""
+        self._known = None
+        self._peer = self.front.peer(self.transport, self._scheme)
+
     # what a turn asks of its connection
 
     @property
@@ -219,6 +227,7 @@ class Connection(asyncio.Protocol):
 
     def finished(self, turn: Turn) -> None:
         """On to the next request, or to the end of the connection."""
+        turn.running.exchanges -= 1
         self._turn = None
         if self.transport.is_closing():
             return

@@ -19,6 +19,7 @@ from gateway.server.listener import Listener
 
 if TYPE_CHECKING:
     from gateway.app import App
+    from gateway.config.server import ServerSettings
     from gateway.server.tunnel import Tunnel
 
 log = logging.getLogger("gateway.server")
@@ -30,12 +31,24 @@ class Front:
     """`start` listens, `drain` ends without cutting anything that has begun."""
 
     def __init__(self, app: App, listeners: Sequence[Listener]) -> None:
-        settings = app.policy.server
-        self.app = app
         self.loop = asyncio.get_running_loop()
-        self.clock = time.monotonic  # loop.time() counts whole milliseconds under uvloop: good for limits, not for durations
+        self.clock = app.clock  # loop.time() counts whole milliseconds under uvloop: good for limits, not for durations
         self.listeners = tuple(listeners)
-        self.forwarding = Forwarding([str(network) for network in settings.trusted_proxies])
+        self.draining = False
+        self.tunnels: set[Tunnel] = set()
+        self._connections: set[Connection] = set()
+        self._empty = asyncio.Event()
+        self.date = ""  # of replies that have none (RFC 9110, section 6.6.1); kept by the sweep
+        self._sweep: asyncio.TimerHandle | None = None
+        self._looks = 0
+        self._settings: ServerSettings | None = None
+        self.adopt(app)
+
+    def adopt(self, app: App) -> None:
+        """What begins from now on is done by `app`; what is under way goes on as it began. Of `server`, `listen` is not looked at."""
+        settings, before = app.policy.server, self._settings
+        self.app = app
+        self._settings = settings
         self.timeouts = settings.timeouts
         self.head_limit = settings.limits.head
         self.heads = HeadReader(
@@ -45,14 +58,12 @@ class Front:
             extra_methods=frozenset(method for route in app.routes for method in route.methods),
             clock=self.clock,
         )
-        self.draining = False
-        self.tunnels: set[Tunnel] = set()
         self._most = settings.limits.connections
-        self._connections: set[Connection] = set()
-        self._empty = asyncio.Event()
-        self.date = ""  # of replies that have none (RFC 9110, section 6.6.1); kept by the sweep
-        self._sweep: asyncio.TimerHandle | None = None
-        self._looks = 0
+        if before is None or before.trusted_proxies != settings.trusted_proxies:
+            self.forwarding = Forwarding([str(network) for network in settings.trusted_proxies])
+        if before is not None and before != settings:
+            for connection in self._connections:
+                connection.forget()
 
     def start(self) -> None:
         self._look()
@@ -106,7 +117,7 @@ class Front:
         An idle connection is closed when it has been quiet for a second, for a request may be on its way; one that is used is told
         `Connection: close`. After `drain` what is left is cut.
         """
-        self.app.draining = True
+        self.app.running.draining = True
         await asyncio.sleep(self.timeouts.lame_duck)
         self.draining = True
         for listener in self.listeners:

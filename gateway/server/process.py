@@ -8,24 +8,32 @@ import logging
 import resource
 import signal
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import uvloop
 
 from gateway.app import App
 from gateway.config.policy import Policy
+from gateway.server.compile import Compiler, Load
 from gateway.server.front import Front
 from gateway.server.listener import Address, Certificate, Listener
+from gateway.server.reload import Reloader, reloader
 from gateway.telemetry.lines import LineWriter
 from gateway.wire import require_c_extensions
 
 log = logging.getLogger("gateway")
 
 
-def serve(policy: Policy) -> int:
-    """Run until SIGTERM or SIGINT; a second signal ends at once. Returns the exit code. Raises ConfigError."""
+def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> int:
+    """Run until SIGTERM or SIGINT; a second signal ends at once. Returns the exit code. Raises ConfigError.
+
+    `load` reads the policy again on SIGHUP, and with `watch` when a file of it has changed; `folder` keeps the state.
+    """
     logging.basicConfig(
         stream=sys.stderr, level=policy.telemetry.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before it can be heard must not end us
     _allow_files(policy.server.limits.connections)
     lines = LineWriter(sys.stdout.fileno())
     app = App(policy, lines.write)
@@ -35,7 +43,8 @@ def serve(policy: Policy) -> int:
     except (OSError, RuntimeError) as error:
         print(f"gateway: {error}", file=sys.stderr)  # noqa: T201
         return 1
-    return uvloop.run(_run(app, listeners, lines))
+    compiler = Compiler(load, policy, lines.write)
+    return uvloop.run(_run(app, listeners, lines, lambda front: reloader(front, compiler, folder, watch=watch)))
 
 
 def _bind(policy: Policy) -> list[Listener]:
@@ -57,7 +66,7 @@ def _bind(policy: Policy) -> list[Listener]:
     return listeners
 
 
-async def _run(app: App, listeners: list[Listener], lines: LineWriter) -> int:
+async def _run(app: App, listeners: list[Listener], lines: LineWriter, reloads: Callable[[Front], Reloader]) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     lines.start()
@@ -73,12 +82,18 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop)
     _tune_collector()
+    reloader = reloads(front)
+    loop.add_signal_handler(signal.SIGHUP, reloader.ask)
+    reloading = loop.create_task(reloader.run(), name="reload")
     for listener in listeners:
         log.info("listening on %s://%s", listener.scheme, listener.address)
     await stop.wait()
     log.info("draining")
+    reloading.cancel()  # a policy that took over now would say that it is ready
+    await asyncio.wait([reloading])
     await front.drain()
-    await app.stop()
+    await reloader.stop()
+    await front.app.stop()
     lines.stop()
     log.info("ended")
     return 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.errors import ClientGone, GatewayError, PluginError
 from gateway.exchange import End, Exchange, Headers, Reply, problem
 from gateway.pipeline import Pipeline, finish, transform
+from gateway.running import Running
 from gateway.server.eager import Eager
 from gateway.server.tunnel import Tunnel
 from gateway.wire import serialize
@@ -32,10 +33,24 @@ class Turn:
     `keep_alive`: another request may follow on the connection; it is decided for good when the head of the reply is written.
     """
 
-    __slots__ = ("_bytes_out", "_connection", "_head_sent", "_is_http10", "_pipeline", "_run", "_write", "ex", "keep_alive")
+    __slots__ = (
+        "_bytes_out",
+        "_connection",
+        "_head_sent",
+        "_is_http10",
+        "_pipeline",
+        "_run",
+        "_write",
+        "ex",
+        "keep_alive",
+        "running",
+    )
 
-    def __init__(self, connection: Connection, ex: Exchange, pipeline: Pipeline, is_http10: bool, keep_alive: bool) -> None:
+    def __init__(
+        self, connection: Connection, ex: Exchange, pipeline: Pipeline, running: Running, is_http10: bool, keep_alive: bool
+    ) -> None:
         self.ex = ex
+        self.running = running  # what the pipeline is a part of
         self.keep_alive = keep_alive
         self._connection = connection
         self._write = connection.transport.write
@@ -69,6 +84,14 @@ class Turn:
         self.keep_alive = False
         if self._run is not None and not (self._pipeline.survives_client and self.ex.attempts):
             self._run.cancel()
+            if isinstance(self._run, asyncio.Task):
+                self._run.add_done_callback(self._never_ran)
+
+    def _never_ran(self, task: asyncio.Task[None]) -> None:
+        """A task cancelled before its first step runs nothing at all, not even what is to be done at the end."""
+        if self._run is task:
+            self._run = None
+            self._connection.finished(self)
 
     def allow_body(self) -> bool:
         """Whether `100 Continue` may still be said."""

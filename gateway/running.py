@@ -1,0 +1,85 @@
+"""What of a policy runs: its plugins and upstreams, from their start to their stop, and how many exchanges use them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from gateway.plugin import Host, Plugin
+from gateway.upstream import Upstream
+
+log = logging.getLogger("gateway")
+
+GRACE = 1.0  # seconds that a plugin's cancelled tasks have to end
+
+
+class Running:
+    """Filled while its App is built. It outlives the App after a reload, as long as an exchange that it began is under way."""
+
+    def __init__(self) -> None:
+        self.exchanges = 0  # under way; the front counts
+        self.draining = False
+        self.is_stale = False  # a newer policy was refused
+        self.plugins: list[Plugin[Any]] = []
+        self.upstreams: list[Upstream] = []  # its own, to be started and stopped
+        self.inherited: list[Upstream] = []  # they run already, and are their last owner's until `succeed`
+        self._started: list[tuple[Host, Plugin[Any] | None]] = []
+
+    def is_ready(self) -> bool:
+        return not self.draining
+
+    def has_stale_policy(self) -> bool:
+        return self.is_stale
+
+    async def start(self) -> None:
+        """Start upstreams and plugins, in order. When one fails those started are stopped, and its error is raised."""
+        for upstream in self.upstreams:
+            upstream.start()
+        for plugin in self.plugins:
+            self._started.append((plugin.host, plugin))
+            try:
+                await plugin.start()
+            except BaseException as error:
+                error.add_note(f"plugin {type(plugin).__module__.rpartition('.')[2]} cannot be started")
+                await self.stop()
+                raise
+
+    async def stop(self) -> None:
+        """Stop what was started, last first; one that fails keeps none of the others from it."""
+        for host, plugin in reversed(self._started):
+            tasks = list(host.tasks)
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks, timeout=GRACE)  # what they use is closed by the plugin's stop
+            if plugin is not None:
+                await _stop(plugin)
+        self._started.clear()
+        self.plugins.clear()  # their hosts lead back here: a circle that no collector would find, for it does not look at what is loaded
+        for upstream in self.upstreams:
+            upstream.stop()
+
+    def succeed(self, before: Running) -> None:
+        """Own from now on what was inherited from `before`, which will be stopped without it."""
+        for upstream in self.inherited:
+            before.upstreams.remove(upstream)
+        self.upstreams += self.inherited
+        self.inherited.clear()
+        before.retire()
+
+    def retire(self) -> None:
+        """No exchange begins any more. Those under way may last for days, each with its own pipeline: the rest need not."""
+        self._started = [(host, plugin if plugin is not None and _must_stop(plugin) else None) for host, plugin in self._started]
+        self.plugins.clear()
+
+
+def _must_stop(plugin: Plugin[Any]) -> bool:
+    return type(plugin).stop is not Plugin.stop
+
+
+async def _stop(plugin: Plugin[Any]) -> None:
+    try:
+        await plugin.stop()
+    except Exception:
+        log.exception("%s did not stop", type(plugin).__name__)
