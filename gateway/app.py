@@ -146,7 +146,7 @@ class App:
                 keepalive=settings.keepalive.idle,
                 kept=settings.keepalive.max,
                 tls=tls,
-                server_name=settings.tls.server_name if settings.tls is not None else "",
+                server_name=settings.tls.server_name,
             )
             for url in settings.targets
         ]
@@ -158,11 +158,11 @@ def _tls(settings: UpstreamSettings) -> ssl.SSLContext | None:
     if not any(url.startswith("https:") for url in settings.targets):
         return None
     tls = settings.tls
-    context = ssl.create_default_context(cafile=str(tls.ca) if tls is not None and tls.ca is not None else None)
+    context = ssl.create_default_context(cafile=None if tls.ca is None else str(tls.ca))
     context.set_alpn_protocols(["http/1.1"])
-    if tls is not None and tls.cert is not None:
+    if tls.cert is not None:
         context.load_cert_chain(str(tls.cert), str(tls.key))
-    if tls is not None and not tls.verify:
+    if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context

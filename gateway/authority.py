@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from ipaddress import AddressValueError, IPv6Address
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from gateway.errors import BadRequest
 
@@ -32,6 +32,17 @@ def _is_address(literal: str | None) -> bool:
         return True
     try:
         IPv6Address(literal)
+    except AddressValueError:
+        return False
+    return True
+
+
+def is_name_or_ipv4(host: str) -> bool:
+    """No name ends in a number (RFC 1123, section 2.1): `80` and `256.0.0.1` would be looked up as addresses that nobody means."""
+    if not host.removesuffix(".").rpartition(".")[2].isdigit():
+        return True
+    try:
+        IPv4Address(host)
     except AddressValueError:
         return False
     return True

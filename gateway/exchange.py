@@ -101,7 +101,7 @@ class Exchange:
         self.upgrade = upgrade  # "websocket" when the client asks for one
         self.params = NO_PARAMS  # from the route's template
         self.route = ""  # the route's name
-        self.consumer: str | None = None  # set by authenticate, with claims and groups
+        self.consumer: str | None = None  # who asks; for a plugin that authenticates to set, with claims and groups
         self.claims: Mapping[str, Any] = NO_PARAMS
         self.groups: tuple[str, ...] = ()
         self.attempts: tuple[Attempt, ...] = ()

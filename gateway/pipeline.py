@@ -59,18 +59,14 @@ class Pipeline:
         self._names = tuple(entry.name for entry in self.entries)
         self._down = tuple((n, hook, _is_async(hook)) for n, entry in enumerate(self.entries) if (hook := _request_hook(entry)))
         responders = [(n, hook, _is_async(hook)) for n, entry in enumerate(self.entries) if (hook := _hook(entry, "on_response"))]
-        chunkers = [
-            (_hook(entry, "on_chunk"), _hook(entry, "on_body_end"))
-            for entry in self.entries
-            if _hook(entry, "on_chunk") or _hook(entry, "on_body_end")
-        ]
-        chunk_depths = [n for n, entry in enumerate(self.entries) if _hook(entry, "on_chunk") or _hook(entry, "on_body_end")]
+        bodies = [(n, _hook(entry, "on_chunk"), _hook(entry, "on_body_end")) for n, entry in enumerate(self.entries)]
         enders = [(n, hook) for n, entry in enumerate(self.entries) if (hook := _hook(entry, "on_end"))]
         depths = range(self.depth + 1)
         # One ready tuple for each depth at which a reply can be made, innermost plugin first.
         self._up = tuple(tuple(step for step in reversed(responders) if step[0] < depth) for depth in depths)
         self._body = tuple(
-            tuple(hooks for n, hooks in reversed(list(zip(chunk_depths, chunkers, strict=True))) if n < depth) for depth in depths
+            tuple((on_chunk, on_body_end) for n, on_chunk, on_body_end in reversed(bodies) if n < depth and (on_chunk or on_body_end))
+            for depth in depths
         )
         # A plugin that answered, or failed, was reached: its own on_end runs too.
         self._ends = tuple(tuple(step for step in reversed(enders) if step[0] <= depth) for depth in depths)

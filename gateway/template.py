@@ -61,6 +61,8 @@ def _check_literal(segment: str, loose: bool) -> None:
             "%": "write the character itself, not its escape",
             "?": "write conditions on the query under `query`",
             "*": "only a path's end can be open, written /**",
+            "#": "no client sends what follows a #",
+            "\\": "segments are parted by /",
         }
         instead = hint.get(unreachable[0], "a parameter is a whole segment, written {name}")
         raise ValueError(f'"{segment}" is no segment; {instead}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from operator import itemgetter
@@ -10,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 import orjson
 from multidict import istr
 from pydantic import AfterValidator
+from pydantic.json_schema import WithJsonSchema
 
 from gateway.plugin import End, Exchange, Field, GatewayError, Host, Many, Plugin, Settings, errors
 
@@ -28,12 +30,23 @@ FieldName = Literal[
 FIELDS: tuple[FieldName, ...] = get_args(FieldName)
 DEFAULT = tuple(name for name in FIELDS if name not in ("scheme", "host", "query"))
 USER_AGENT = istr("User-Agent")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def _once_each(names: tuple[str, ...]) -> tuple[str, ...]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"{', '.join(twice)} is named twice")
     return names
+
+
+def _header(name: str) -> str:
+    if _TOKEN.fullmatch(name) is None:
+        raise ValueError(f'"{name}" is no header name')
+    return name
+
+
+# Any: also those that frame a message or say where it goes.
+AnyHeader = Annotated[str, AfterValidator(_header), WithJsonSchema({"type": "string", "pattern": f"^{_TOKEN.pattern}$"})]
 
 
 class AccessLogSettings(Settings):
@@ -44,7 +57,7 @@ class AccessLogSettings(Settings):
         "defaults because tokens travel in it. `error` is the problem's slug, client-gone or truncated; `reason` is what only "
         "operators may see of it. What plugins noted follows as `notes`.",
     )
-    headers: Many[Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]] = Field(
+    headers: Many[AnyHeader] = Field(
         (),
         description="Request headers to log as well, under `headers`, as they are after the plugins below this one. "
         f"{', '.join(sorted(SECRET))} are shown as {REDACTED}.",

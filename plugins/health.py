@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from typing import Annotated
+
 import orjson
+from pydantic import AfterValidator
+from pydantic.json_schema import WithJsonSchema
 
 from gateway.plugin import Answers, Exchange, Field, Headers, Host, NotFound, Plugin, Reply, Settings, errors
 
@@ -14,10 +19,18 @@ _STALE = orjson.dumps({"status": "ok", "policy": "stale"})
 _DRAINING = orjson.dumps({"status": "draining"})
 
 
+_PATH = re.compile(r"(/[^/?#]+)*/?")
+
+
+def _path(value: str) -> str:
+    if _PATH.fullmatch(value) is None:
+        raise ValueError(f'"{value}" is no path; it begins with a slash, and has no query and no empty segments')
+    return value
+
+
 class HealthSettings(Settings):
-    path: str = Field(
+    path: Annotated[str, AfterValidator(_path), WithJsonSchema({"type": "string", "pattern": f"^{_PATH.pattern}$"})] = Field(
         "/health",
-        pattern=r"^(/[^/?#]+)*/?$",
         description="Where the answers begin, for a route that matches all below it. The path itself and PATH/readiness say 200, or 503 "
         "while the gateway drains, and `policy: stale` while a newer policy is refused; PATH/liveness says 200 as long as the gateway's "
         "loop turns.",

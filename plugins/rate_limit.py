@@ -15,6 +15,7 @@ from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     GetJsonSchemaHandler,
     ModelWrapValidatorHandler,
@@ -70,6 +71,18 @@ _IDENTITY_SCHEMA = {"anyOf": [{"enum": ["client", "route"]}, Header.model_json_s
 Identities = OneOrMany[Annotated[Identity, PlainValidator(_identity), WithJsonSchema(_IDENTITY_SCHEMA)]]
 
 
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def _name(value: str) -> str:
+    if _NAME.fullmatch(value) is None:
+        raise ValueError("a limit's name is 1 to 64 letters, digits, dots, dashes and underscores")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{_NAME.pattern}$"})]
+
+
 class Limit(Settings):
     """One limit."""
 
@@ -88,9 +101,8 @@ class Limit(Settings):
     ipv6_prefix: int = Field(
         56, ge=32, le=64, description="IPv6 clients are counted by networks of this length: an address each is nothing to them."
     )
-    name: str | None = Field(
+    name: Name | None = Field(
         None,
-        pattern=r"^[A-Za-z0-9._-]{1,64}$",
         description="The policy's name in the headers; the route's name, or default, unless given. Limits of one name that agree in "
         "limit, window, algorithm and by share their counts.",
     )

@@ -24,7 +24,10 @@ def main(arguments: argparse.Namespace) -> int:
     logging.getLogger("gateway.server").addHandler(logging.NullHandler())  # what it says of a client is in the explanation
     try:
         request = _request(arguments)
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        sys.stderr.write(f"gateway explain: {arguments.data[1:]}: cannot be read: {error.strerror}\n")
+        return USAGE
+    except ValueError as error:
         sys.stderr.write(f"gateway explain: {error}\n")
         return USAGE
     try:

@@ -25,7 +25,7 @@ def main(arguments: argparse.Namespace) -> int:
         current = _current(path, arguments.env_file)
         wanted = _chosen(revisions, arguments.revision, hashed(current))
         kept = revisions.keep(current, None)
-        _put(path, wanted, current, arguments.env_file)
+        _put(path, wanted, arguments.env_file)
     except ConfigError as error:
         tell(error, sys.stderr)
         return MISTAKES
@@ -53,7 +53,7 @@ def _current(path: Path, env_files: list[str]) -> dict[str, str]:
         return {path.name: path.read_bytes().decode()}
 
 
-def _put(path: Path, wanted: Revision, current: Mapping[str, str], env_files: list[str]) -> None:
+def _put(path: Path, wanted: Revision, env_files: list[str]) -> None:
     """Raises ConfigError when the older policy does not load any more: then all is as it was."""
     folder = path.absolute().parent
     before = {name: _text(folder / name) for name in wanted.files}

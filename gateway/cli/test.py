@@ -37,7 +37,7 @@ def main(arguments: argparse.Namespace) -> int:
         if arguments.junit is not None:
             Path(arguments.junit).write_bytes(junit(results, told))
     except OSError as error:
-        sys.stderr.write(f"gateway test: {error}\n")
+        sys.stderr.write(f"gateway test: {arguments.junit}: cannot be written: {error.strerror}\n")
         return USAGE
     if not results and not wrong:
         sys.stderr.write(f'gateway test: no test has "{arguments.keyword}" in its name\n')

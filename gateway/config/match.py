@@ -33,14 +33,16 @@ def method(value: Any) -> str:
     word = value.upper() if isinstance(value, str) else ""
     if word in REFUSED:
         raise ValueError(f"the gateway answers no {word}; remove it")
+    if word in ("*", "ANY", "ALL"):
+        raise ValueError(f"{kind(value)} is no method; for all of them leave the method out")
+    if len(several := re.findall(r"[A-Z-]+", word)) > 1 and all(one in METHODS for one in several):
+        raise ValueError(f"{kind(value)} is no method; write several as {{methods: [{', '.join(several)}], path: ...}}")
     hint = f"write {word}" if word in METHODS else nearest(word, METHODS) if word else ""
     raise ValueError(f"{kind(value)} is no method that the gateway can read" + (f"; {hint}" if hint else ""))
 
 
 def host(value: Any) -> str:
     """A name, or `*.name`, in lower case. Raises ValueError."""
-    if value == "":
-        return ""
     wild = "*." if isinstance(value, str) and value.startswith("*.") else ""
     try:
         if isinstance(value, str) and hostname(name := valid_host(value.removeprefix(wild))) == name:

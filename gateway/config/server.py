@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic.json_schema import WithJsonSchema
 
+from gateway.authority import is_name_or_ipv4
 from gateway.config.settings import Duration, File, Many, One, OneOrMany, Settings, Size, kind
 
 _ADDRESS = re.compile(r"(?:(?P<name>[A-Za-z0-9_.-]+)|\[(?P<six>[0-9A-Fa-f:.]+)\]):(?P<port>[0-9]{1,5})", re.ASCII)
@@ -25,6 +26,8 @@ def address(value: Any) -> tuple[str, int]:
         raise ValueError(f"{kind(value)} is no address; write host:port, as in {example}")
     if int(match["port"]) > 65535:
         raise ValueError(f"{kind(value)} is no address; a port is at most 65535")
+    if match["name"] is not None and not is_name_or_ipv4(match["name"]):
+        raise ValueError(f"{kind(value)} is no address; a host of numbers is an IPv4 address, as in 0.0.0.0:{match['port']}")
     if match["six"] is not None:
         try:
             IPv6Address(match["six"])
@@ -130,7 +133,7 @@ class LogSettings(Settings):
     """The gateway's own log; the access log is a plugin."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least important message that is written.")
-    format: Literal["json"] = Field("json", description="How a message is written: one JSON object a line.")
+    format: Literal["text", "json"] = Field("text", description="How a message is written: `text`, or `json`, one object a line.")
 
 
 class TelemetrySettings(Settings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -50,8 +51,13 @@ def kind(value: Any) -> str:
             return str(value)
 
 
+def _is_amount(value: Any) -> bool:
+    """A number to which only its unit is missing."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 and math.isfinite(value)
+
+
 def _quantity(value: Any, units: dict[str, Any], noun: str, example: str) -> Any:
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if _is_amount(value):
         raise ValueError(f"a bare number is no {noun}; write the unit, as in {value}{example}")
     match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
     if match is None or match[2] not in units:
@@ -84,7 +90,7 @@ def rate(value: Any) -> float:
 
 
 def _measure(value: Any, form: re.Pattern[str], noun: str, example: str, unit: str) -> re.Match[str]:
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if _is_amount(value):
         raise ValueError(f"a bare number is no {noun}; write the unit, as in {value}{unit}")
     match = form.fullmatch(value) if isinstance(value, str) else None
     if match is None:

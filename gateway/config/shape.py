@@ -58,4 +58,4 @@ def nearest(word: str, known: Iterable[str]) -> str:
     close = get_close_matches(word.lower(), choices, n=1, cutoff=0.6)
     if close:
         return f'did you mean "{choices[close[0]]}"?'
-    return f"known here: {', '.join(choices.values())}" if 0 < len(choices) <= 12 else ""
+    return f"known here: {', '.join(choices.values())}" if 0 < len(choices) <= 20 else ""

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic.json_schema import WithJsonSchema
 
-from gateway.authority import valid_host
+from gateway.authority import hostname, is_name_or_ipv4, valid_host
 from gateway.config.settings import Duration, File, OneOrMany, Settings, kind
 from gateway.errors import BadRequest
 
@@ -22,7 +22,10 @@ def target(value: Any) -> str:
     scheme, _, rest = value.partition("://")
     if scheme.lower() not in ("http", "https") or not rest:
         raise ValueError(f"{kind(value)} is no target; {_EXAMPLE}")
-    parts = urlsplit("//" + rest)
+    try:
+        parts = urlsplit("//" + rest)
+    except ValueError:  # a bracket that is not closed
+        raise ValueError(f"{kind(value)} is no target; {_EXAMPLE}") from None
     if "@" in parts.netloc:
         raise ValueError("a target holds no user and password; send them with the headers plugin")
     if parts.path not in ("", "/") or "?" in rest or "#" in rest:
@@ -30,9 +33,14 @@ def target(value: Any) -> str:
             "a target holds no path and no query; the path of the request is what goes upstream, and the rewrite plugin changes it"
         )
     try:
-        return f"{scheme.lower()}://{valid_host(parts.netloc)}"
+        authority = valid_host(parts.netloc)
     except BadRequest:
         raise ValueError(f"{kind(value)} is no target; {_EXAMPLE}") from None
+    if parts.port == 0:
+        raise ValueError(f"{kind(value)} is no target; a port is from 1 to 65535")
+    if not authority.startswith("[") and not is_name_or_ipv4(hostname(authority)):
+        raise ValueError(f"{kind(value)} is no target; a host of numbers is an IPv4 address, as in 10.0.0.7")
+    return f"{scheme.lower()}://{authority}"
 
 
 Target = Annotated[str, BeforeValidator(target), WithJsonSchema({"type": "string", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^/@?#]+/?$"})]

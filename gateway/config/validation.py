@@ -122,4 +122,8 @@ def _report(one: _Found, document: Document) -> None:
     elif kind == "kinds":
         document.report(path, *mismatch(one.error["nouns"], document.kind(path), value, keys(one.shapes)))
     else:
-        document.report(path, *words(one.error, document.kind(path), value, keys(one.shapes)), at_key=one.at_key)
+        got = document.kind(path)
+        why, hint = words(one.error, got, value, keys(one.shapes))
+        if not hint and why.endswith(got) and isinstance(document.shown(path), str) and document.secrets(path):
+            hint = "what it stands for is something else"
+        document.report(path, why, hint, at_key=one.at_key)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from gateway.config.settings import DURATIONS, SIZES
 from gateway.config.shape import nearest
 
 NOUNS = {
@@ -28,6 +29,7 @@ NOUNS = {
 SCALARS = frozenset({"bool_type", "float_type", "int_from_float", "int_type"})
 
 _TRUTHS = {"on": "true", "yes": "true", "y": "true", "off": "false", "no": "false", "n": "false"}
+_UNIT = re.compile(r"^[\d.]+\s?([A-Za-z]+)$")
 _CHOICE = re.compile(r"'((?:[^'\\]|\\.)*)'|(-?\d+)")
 
 Words = tuple[str, str]
@@ -64,10 +66,14 @@ def mismatch(noun: str, got: str, value: Any, keys: Sequence[str]) -> Words:
         return why, "write it without quotes"
     if noun == "a list" and value is None:
         return why, "write [] for none"
-    if noun == "a list" and not isinstance(value, dict):
+    if noun == "a list" and isinstance(value, dict):
+        return why, "begin each item with a dash and a space"
+    if noun == "a list":
         return why, "write it in brackets, or with a dash on a line of its own"
     if noun == "a mapping" and keys:
         return why, f"its keys are {', '.join(keys)}"
+    if noun == "a mapping" and isinstance(value, list):
+        return why, "write name: value, without a dash"
     return why, ""
 
 
@@ -91,11 +97,22 @@ def _count(context: Mapping[str, Any], key: str, noun: str) -> str:
     return f"{context[key]} {noun}" + ("" if context[key] == 1 else "s")
 
 
+def _number(value: float) -> str:
+    """In full: 1e+15 is nothing an operator would write."""
+    return str(int(value)) if value == int(value) else f"{value:g}"
+
+
+def _limit(phrase: str, value: Any) -> str:
+    """A limit in the unit that is written: of a duration it is seconds, of a size bytes."""
+    unit = written[1] if isinstance(value, str) and (written := _UNIT.search(value)) else ""
+    return phrase + ("s" if unit in DURATIONS else "B" if unit in SIZES else "")
+
+
 _PHRASES: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "greater_than": lambda ctx: f"expected more than {ctx['gt']:g}",
-    "greater_than_equal": lambda ctx: f"expected at least {ctx['ge']:g}",
-    "less_than": lambda ctx: f"expected less than {ctx['lt']:g}",
-    "less_than_equal": lambda ctx: f"expected at most {ctx['le']:g}",
+    "greater_than": lambda ctx: f"expected more than {_number(ctx['gt'])}",
+    "greater_than_equal": lambda ctx: f"expected at least {_number(ctx['ge'])}",
+    "less_than": lambda ctx: f"expected less than {_number(ctx['lt'])}",
+    "less_than_equal": lambda ctx: f"expected at most {_number(ctx['le'])}",
     "multiple_of": lambda ctx: f"expected a multiple of {ctx['multiple_of']:g}",
     "finite_number": lambda ctx: "expected a finite number",
     "too_short": lambda ctx: f"expected at least {_count(ctx, 'min_length', 'item')}",
@@ -129,7 +146,7 @@ def words(error: Mapping[str, Any], got: str, value: Any, keys: Sequence[str]) -
     if type_ in NOUNS:
         return mismatch(NOUNS[type_], got, value, keys)
     if type_ in _PHRASES:
-        return f"{_PHRASES[type_](context)}, got {len(value) if isinstance(value, list | dict) else got}", ""
+        return f"{_limit(_PHRASES[type_](context), value)}, got {len(value) if isinstance(value, list | dict) else got}", ""
     return _plain(error["msg"], got)
 
 

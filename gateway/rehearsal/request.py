@@ -33,7 +33,9 @@ class Request:
             ip_address(self.client)
         except ValueError:
             raise ValueError(f'"{self.client}" is no IP address') from None
-        if not self.target or set(self.target) & set(" \r\n"):
+        if not self.url:
+            raise ValueError("the URL is empty; write a path, as in /api, or a whole URL")
+        if set(self.target) & set(" \r\n"):
             raise ValueError("a URL is written without blanks; percent-encode them")
         for name, value in self.headers:
             if not _TOKEN.fullmatch(name) or set(value) & set("\r\n\0"):

@@ -157,7 +157,7 @@ class Connection(asyncio.Protocol):
                 self._head_since = self.front.loop.time()
             self._partial = head
         except GatewayError as error:
-            self._refuse(error)
+            self.refuse(error)
         return b""
 
     def _first(self, message: Any, head: bytes, rest: bytes) -> bytes:
@@ -256,7 +256,7 @@ class Connection(asyncio.Protocol):
 
     # refusals, time limits, the end
 
-    def _refuse(self, error: GatewayError) -> None:
+    def refuse(self, error: GatewayError) -> None:
         """Answer what never became an exchange, and hear no more from this client."""
         request_id = new_id()
         reply = problem(error, request_id)
@@ -269,14 +269,14 @@ class Connection(asyncio.Protocol):
         )
         self._partial = b""
         self.transport.write(serialize(f"HTTP/1.1 {error.status} {REASONS[error.status]}", reply.headers) + reply.entity.data)
-        self._close_gently()
+        self._close_gently(hears=True)
 
-    def turn_away(self, error: GatewayError) -> None:
-        """Refuse before a byte is read: there is no room."""
-        self._refuse(error)
+    def _close_gently(self, *, hears: bool = False) -> None:
+        """End our side and discard what still comes: closing with unread bytes would reset, and the reply be lost.
 
-    def _close_gently(self) -> None:
-        """End our side and discard what still comes: closing with unread bytes would reset, and the reply be lost."""
+        TLS cannot end one side alone: where more is to come (`hears`, or the rest of a body), it is heard before anything ends.
+        """
+        hears = hears or self._body is not None
         self._lingering = True
         self._body = None
         self._ahead = b""
@@ -284,7 +284,7 @@ class Connection(asyncio.Protocol):
         self._resume()
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        else:
+        elif not hears:
             self.transport.close()
 
     def abort(self, reason: str) -> None:
@@ -312,7 +312,7 @@ class Connection(asyncio.Protocol):
             self._check_body(now, quiet, limits.body)
         elif self._partial:
             if now - self._head_since > limits.head:
-                self._refuse(RequestTimeout("The request's head took too long."))
+                self.refuse(RequestTimeout("The request's head took too long."))
         elif quiet > (min(1.0, limits.idle) if self.front.draining else limits.idle):
             self._close_gently()
 

@@ -68,7 +68,10 @@ class Front:
     def start(self) -> None:
         self._look()
         for listener in self.listeners:
-            listener.start(partial(Connection, self, listener.scheme), self.timeouts.head)
+            listener.start(partial(Connection, self, listener.scheme), self.timeouts.head, self._room)
+
+    def _room(self) -> int:
+        return self._most - len(self._connections) - len(self.tunnels)
 
     def peer(self, transport: Any, scheme: str) -> Peer:
         name = transport.get_extra_info("peername")
@@ -76,8 +79,8 @@ class Front:
 
     def opened(self, connection: Connection) -> None:
         self._connections.add(connection)
-        if len(self._connections) + len(self.tunnels) > self._most:
-            connection.turn_away(Unavailable("Too many connections.", headers=[("Retry-After", "1")]))
+        if self._room() < 0:
+            connection.refuse(Unavailable("Too many connections.", headers=[("Retry-After", "1")]))
 
     def closed(self, connection: Connection) -> None:
         self._connections.discard(connection)

@@ -98,15 +98,20 @@ class Listener:
         self._loop: Any = None
         self._protocol: Callable[[], asyncio.BaseProtocol]
         self._handshake = 0.0
+        self._handshakes = 0  # under way
+        self._room: Callable[[], int]
 
-    def start(self, protocol: Callable[[], asyncio.BaseProtocol], handshake: float) -> None:
-        """Accept from now on. `handshake`: seconds for a TLS handshake.
+    def start(self, protocol: Callable[[], asyncio.BaseProtocol], handshake: float, room: Callable[[], int]) -> None:
+        """Accept from now on. `handshake`: seconds for a TLS handshake. `room`: how many more connections there may be.
+
+        Until its handshake is through, nobody but this listener knows of a connection: those that find no room then are closed at
+        once, or whoever never shakes hands could take all files. A few may go on, to be told why there is no room.
 
         Connections are accepted here and then handed to the loop: libuv accepts one for each turn of a busy loop, and a burst of
         a thousand clients would wait for seconds.
         """
         self._loop = asyncio.get_running_loop()
-        self._protocol, self._handshake = protocol, handshake
+        self._protocol, self._handshake, self._room = protocol, handshake, room
         self._socket.setblocking(False)
         self._socket.listen(BACKLOG)
         self._loop.add_reader(self._socket, self._accept)
@@ -127,6 +132,9 @@ class Listener:
             except OSError as error:
                 self._pause(error)
                 return
+            if self._handshakes > AT_ONCE and self._handshakes > self._room():
+                accepted.close()
+                continue
             accepted.setblocking(False)
             accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # finds the other end of a silent tunnel gone
             Eager(self._hand_over(accepted), self._loop, self._broke)
@@ -134,11 +142,14 @@ class Listener:
     async def _hand_over(self, accepted: socket.socket) -> None:
         context = None if self.certificate is None else self.certificate.context
         timeout = None if context is None else self._handshake
+        self._handshakes += context is not None
         try:
             await self._loop.connect_accepted_socket(self._protocol, accepted, ssl=context, ssl_handshake_timeout=timeout)
         except (OSError, TimeoutError) as error:
             log.debug("a connection to %s failed before its first request: %s", self.address, error)
             accepted.close()
+        finally:
+            self._handshakes -= context is not None
 
     def _broke(self, error: BaseException) -> None:
         log.error("a connection to %s could not be handed over", self.address, exc_info=error)

@@ -20,6 +20,7 @@ from gateway.server.front import Front
 from gateway.server.listener import Address, Certificate, Listener
 from gateway.server.reload import Reloader, reloader
 from gateway.telemetry.lines import LineWriter
+from gateway.telemetry.log import LogHandler, formatter
 from gateway.wire import require_c_extensions
 
 log = logging.getLogger("gateway")
@@ -30,9 +31,9 @@ def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> in
 
     `load` reads the policy again on SIGHUP, and with `watch` when a file of it has changed; `folder` keeps the state.
     """
-    logging.basicConfig(
-        stream=sys.stderr, level=policy.telemetry.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    handler = LogHandler(sys.stderr.fileno())
+    handler.setFormatter(formatter(policy.telemetry.log.format))
+    logging.basicConfig(handlers=[handler], level=policy.telemetry.log.level.upper())
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before it can be heard must not end us
     _allow_files(policy.server.limits.connections)
     lines = LineWriter(sys.stdout.fileno())

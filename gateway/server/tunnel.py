@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+PATIENCE = 30.0  # seconds that a side has when the other has ended: to end as well, and to read what was written to it
+
 
 class Tunnel:
     """Takes both transports over. `closed` is done when either side has ended and the other was told."""
@@ -12,6 +14,7 @@ class Tunnel:
     def __init__(self, loop: asyncio.AbstractEventLoop, client: Any, upstream: Any, first: bytes) -> None:
         """`first`: what the client sent before the switch was through."""
         self.closed: asyncio.Future[None] = loop.create_future()
+        self._loop = loop
         self._client = _Side(self, client, upstream)
         self._upstream = _Side(self, upstream, client)
         client.set_protocol(self._client)
@@ -27,16 +30,19 @@ class Tunnel:
         return self._upstream.received
 
     def ended(self, *, half: bool = False) -> None:
-        """A side has closed, or will send nothing more."""
+        """A side has closed, or will send nothing more: then the other has some time left to end, too."""
         if half and not (self._client.has_ended and self._upstream.has_ended):
+            self._loop.call_later(PATIENCE, self.ended)
             return
         if not self.closed.done():
             self.closed.set_result(None)
 
     def close(self) -> None:
-        """What is written already is still delivered."""
-        self._client.transport.close()
-        self._upstream.transport.close()
+        """What is written already is still delivered, but not waited for without end: a side that does not read would never be gone."""
+        for transport in (self._client.transport, self._upstream.transport):
+            if transport.get_write_buffer_size():
+                self._loop.call_later(PATIENCE, transport.abort)
+            transport.close()
 
 
 class _Side(asyncio.Protocol):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +12,9 @@ from gateway.errors import BadGateway, ClientGone, GatewayError, PayloadTooLarge
 from gateway.exchange import Entity, Exchange, Reply
 from gateway.stream import HIGH, Stream
 from gateway.upstream.answer import AnswerReader
+
+PIECE = 64 * 1024  # bytes read at once of what a broken connection still holds
+MOST_LEFT = 16  # such pieces
 
 
 class Stale(UpstreamUnreachable):
@@ -167,8 +172,11 @@ class Connection(asyncio.Protocol):
         if not self._closing:
             self._closing = True
             self._lost(self)
+        self._stop_sending()
         self.resume_writing()
         self._interim = None
+        if error is not None and not self._answer.ended:
+            self._read_what_came()
         self._answer.forget()
         if self._answer.ended:
             return
@@ -179,6 +187,31 @@ class Connection(asyncio.Protocol):
         except BadGateway as failure:
             self._end_with(failure if self._answer.started else Stale(reason=failure.reason), is_lost=True)
         else:
+            self._finish()
+
+    def _read_what_came(self) -> None:
+        """Who refuses an upload answers, closes, and so breaks the connection under what is still written: the answer waits unread.
+
+        Only one that says itself where it ends is taken: after a broken write, the end of the connection looks in order though it is not.
+        """
+        answer, transport = self._answer, self._transport
+        connected = transport.get_extra_info("socket")
+        if connected is None or transport.get_extra_info("ssl_object") is not None:
+            return
+        with contextlib.suppress(OSError, BadGateway):
+            for _ in range(MOST_LEFT):
+                data = os.read(connected.fileno(), PIECE)
+                if data:
+                    answer.feed(data)
+                if answer.ended or not data:
+                    break
+        if not answer.ended or answer.reply is None or answer.reply.status == 101:
+            answer.ended = False
+        elif self._waiter is not None:
+            self._begin(self._waiter, answer.reply)
+        elif self._stream is not None:
+            for piece in answer.pieces:
+                self._stream.feed(piece)
             self._finish()
 
     # the answer

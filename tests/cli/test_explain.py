@@ -97,11 +97,11 @@ def test_a_body_from_a_file_and_another_policy(tmp_path: Path, capsys: pytest.Ca
     ("argv", "said"),
     [
         (["GET", "/a b"], "a URL is written without blanks; percent-encode them"),
-        (["GET", ""], "a URL is written without blanks; percent-encode them"),
+        (["GET", ""], "the URL is empty; write a path, as in /api, or a whole URL"),
         (["G T", "/"], '"G T" is no method'),
         (["GET", "/", "-H", "nothing"], "\"nothing\" is no header; write -H 'Name: value'"),
         (["GET", "/", "-H", "A: b\r\nC: d"], '"A" is no header of one line; write Name: value'),
-        (["GET", "/", "-d", "@missing"], "[Errno 2] No such file or directory: 'missing'"),
+        (["GET", "/", "-d", "@missing"], "missing: cannot be read: No such file or directory"),
         (["GET", "/", "--client", "nobody"], '"nobody" is no IP address'),
     ],
 )

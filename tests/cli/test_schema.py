@@ -39,6 +39,7 @@ UNSEEN = {
         "entry_once_twice", "env_secret_names", "route_no_answer", "route_no_upstreams", "route_same_match", "route_upgrades_common",
         "route_without", "upstream_tls_pair",
     ),
+    "that a number is in range, inside a text": ("server_listen_ports", "upstream_numbers"),
     "what a plugin's code is": ("entry_files", "entry_observe"),
     "what the environment and files hold": (
         "env_file", "env_missing", "env_nested", "env_secret_target", "env_secret_type", "env_secret_file_plugin",

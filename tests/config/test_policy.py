@@ -38,7 +38,7 @@ def test_defaults() -> None:
     assert found.server.limits.model_dump() == {"head": 16384, "target": 8192, "headers": 128, "body": 1048576, "connections": 10000}
     assert found.server.timeouts.model_dump() == {"head": 10.0, "body": 30.0, "idle": 15.0, "drain": 30.0, "lame_duck": 5.0}
     assert (found.server.workers, found.server.trusted_proxies, found.store.url) == (1, (), "memory://")
-    assert (found.telemetry.log.level, found.telemetry.log.format) == ("info", "json")
+    assert (found.telemetry.log.level, found.telemetry.log.format) == ("info", "text")
     leads = found.upstreams["leads"]
     assert (leads.targets, leads.paths, leads.balance) == (("http://127.0.0.1:3000",), "loose", "round_robin")
     assert leads.keepalive.model_dump() == {"idle": 4.0, "max": 100}

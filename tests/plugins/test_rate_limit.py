@@ -352,7 +352,7 @@ LIMIT = {"limit": 1, "window": "1s"}
         ({**LIMIT, "by": {"header": "X", "else": 1}}, ("by", 0, "else"), "Extra inputs"),
         ({**LIMIT, "ipv6_prefix": 31}, ("ipv6_prefix",), "greater than or equal to 32"),
         ({**LIMIT, "ipv6_prefix": 65}, ("ipv6_prefix",), "less than or equal to 64"),
-        ({**LIMIT, "name": 'a"b'}, ("name",), "pattern"),
+        ({**LIMIT, "name": 'a"b'}, ("name",), "1 to 64 letters"),
         ("100/m", (), "dictionary"),
     ],
 )

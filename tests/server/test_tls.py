@@ -253,3 +253,29 @@ def test_a_policy_names_its_certificates(tmp_path: Path, files: Files) -> None:
     (listener,) = loads(text, path=tmp_path / "gateway.yaml").server.listen
     assert listener.tls is not None
     assert (listener.tls.cert, listener.tls.key, listener.tls.min_version) == (files.cert, files.key, "1.3")
+
+
+async def test_who_still_sends_can_read_why_it_was_refused(files: Files) -> None:
+    """TLS cannot end one side alone, and closing under what still comes would reset the connection, the answer with it."""
+    policy = HERE.replace("plugins: [", "plugins: [body_limit: 1KiB, ")
+    async with gateway(policy, certificate=files.certificate()) as running:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port, ssl=files.trusting(), server_hostname="localhost")
+        writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20000000\r\n\r\n")
+        for _ in range(305):
+            writer.write(b"a" * 65536)
+            await writer.drain()
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)).startswith(b"HTTP/1.1 413 ")
+        writer.transport.abort()
+
+
+async def test_who_never_shakes_hands_takes_no_more_than_there_is_room_for(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.server.listener.AT_ONCE", 2)
+    async with gateway(HERE + "server: {limits: {connections: 4}}\n", certificate=files.certificate()) as running:
+        mute = [await asyncio.open_connection("127.0.0.1", running.port) for _ in range(20)]
+        await asyncio.sleep(0.1)
+        assert sum(reader.at_eof() for reader, _ in mute) == 20 - 5
+        for _, writer in mute:
+            writer.transport.abort()
+        await asyncio.sleep(0.1)
+        async with https(running.port, files.trusting()) as client:
+            assert (await client.get()).startswith(b"HTTP/1.1 200")

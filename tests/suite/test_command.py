@@ -96,4 +96,4 @@ def test_junit(tests: Path, tmp_path: Path) -> None:
 
 def test_junit_that_cannot_be_written(tests: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["test", str(tests), "--junit", "no/such/folder.xml"]) == 2
-    assert capsys.readouterr().err.startswith("gateway test: [Errno 2]")
+    assert capsys.readouterr().err.startswith("gateway test: no/such/folder.xml: cannot be written: ")
