@@ -6,6 +6,8 @@ import logging
 import ssl
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from gateway.config.policy import EntrySettings, Policy, RouteSettings
@@ -18,6 +20,7 @@ from gateway.router import Route, Router
 from gateway.running import Running
 from gateway.stamp import Stamp, stamp
 from gateway.store.memory import MemoryStore
+from gateway.telemetry.files import LineFile, LineFiles
 from gateway.upstream import Target, Upstream
 
 Makings = tuple[UpstreamSettings, tuple[Stamp | None, ...]]
@@ -34,17 +37,20 @@ class App:
         clock: Callable[[], float] = time.monotonic,
         upstream: Callable[[str, UpstreamSettings], Upstream] | None = None,
         before: App | None = None,
+        files: LineFiles | None = None,
     ) -> None:
-        """Opens nothing. Raises ConfigError with all that plugins and upstreams refuse of their settings.
+        """Opens nothing but `files`. Raises ConfigError with all that plugins and upstreams refuse of their settings.
 
         `upstream` makes each upstream from its name and settings, in place of real ones: a rehearsal's are stubs. The counters of
-        `before`, and its upstreams that would be made of the same, live on in this one.
+        `before`, and its upstreams that would be made of the same, live on in this one. Without `files`, lines for a file go to
+        `write_line`, too.
         """
         self.policy = policy
         self.running = Running()
         self.clock = clock  # seconds, monotonic
         self._store: MemoryStore = MemoryStore(clock) if before is None else before._store
         self._write_line = write_line
+        self._files: LineFiles | None = files if before is None else before._files
         self._plugins: dict[int, Plugin[Any]] = {}  # by the identity of their entry: a common one is shared by all routes
         self._mistakes: list[Mistake] = []
         self._makings: dict[str, Makings] = {}
@@ -53,6 +59,7 @@ class App:
         self.routes = tuple(self._route(route) for route in policy.routes)
         self._unrouted = Pipeline(self._entries(policy.plugins, ""), _unrouted)
         if self._mistakes:
+            self.running.close_files()
             raise ConfigError(policy.in_order(set(self._mistakes)), policy.files)
         self.router = Router(self.routes)
         self.running.plugins += self._plugins.values()
@@ -108,6 +115,7 @@ class App:
                 store=self._store,
                 log=logging.getLogger(f"gateway.plugins.{entry.name}"),
                 write_line=self._write_line,
+                open_lines=partial(_open_lines, self._files, self._write_line, self.running.files),
                 is_ready=self.running.is_ready,
                 has_stale_policy=self.running.has_stale_policy,
             )
@@ -115,6 +123,9 @@ class App:
                 self._plugins[id(entry)] = entry.plugin(entry.settings, host)
             except ValueError as error:
                 self._mistakes.append(entry.mistake(error))
+            except BaseException:
+                self.running.close_files()
+                raise
         return self._plugins.get(id(entry))
 
     def _upstream(
@@ -166,6 +177,19 @@ def _tls(settings: UpstreamSettings) -> ssl.SSLContext | None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _open_lines(
+    files: LineFiles | None, write_line: Callable[[bytes], None], opened: list[LineFile], file: Path
+) -> Callable[[bytes], None]:
+    """Not a method: a host must not lead to its App, which leads to the host."""
+    if files is None:
+        return write_line
+    try:
+        opened.append(files.open(file))
+    except OSError as error:
+        raise ValueError(f"{file} cannot be opened: {error.strerror}; write a file that the gateway may write to") from error
+    return opened[-1].write
 
 
 async def _unrouted(ex: Exchange, pipeline: Pipeline) -> Reply:

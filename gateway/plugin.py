@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin
 
 from pydantic import Field
@@ -17,7 +18,7 @@ from pydantic import Field
 from gateway import errors
 from gateway.config.header import HeaderName, HeaderValue
 from gateway.config.placeholders import Placeholders
-from gateway.config.settings import Duration, Many, OneOrMany, Percent, Rate, Settings, Size
+from gateway.config.settings import Duration, Many, NewFile, OneOrMany, Percent, Rate, Settings, Size
 from gateway.errors import BadRequest, Forbidden, GatewayError, NotFound, PayloadTooLarge, QuotaExceeded, Unauthorized, Unavailable
 from gateway.exchange import Attempt, End, Entity, Exchange, Headers, Reply, new_id
 from gateway.store.memory import Decision, MemoryStore
@@ -41,6 +42,7 @@ __all__ = [
     "Host",
     "Many",
     "Mode",
+    "NewFile",
     "NoSettings",
     "NotFound",
     "OneOrMany",
@@ -73,6 +75,10 @@ class NoSettings(Settings):
     """The settings of a plugin that has none."""
 
 
+def _no_files(file: Path) -> Callable[[bytes], None]:
+    raise ValueError("no files can be written here")
+
+
 @dataclass(slots=True)
 class Host:
     """What a plugin is given: one for each entry of the policy. gateway.testing.host() makes one with memory twins."""
@@ -85,6 +91,7 @@ class Host:
     write_line: Callable[[bytes], None]  # one line of the access log; never blocks
     is_ready: Callable[[], bool]  # false while the gateway drains
     has_stale_policy: Callable[[], bool] = lambda: False  # the policy's file is newer, and was refused
+    open_lines: Callable[[Path], Callable[[bytes], None]] = _no_files  # write_line of a file; for a constructor. Raises ValueError
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
@@ -117,6 +124,8 @@ class Plugin(Generic[S]):
 
     once: ClassVar[bool] = False
     """A route's entry replaces the common one (cors, security_headers, body_limit); else both run."""
+    several: ClassVar[bool] = False
+    """Of those with `once`: one list may hold several, each with an effect of its own (access_log: to different files)."""
     needs_body: ClassVar[bool] = False
     """Reads whole bodies: refused at load on a route that streams."""
     handles_mode: ClassVar[bool] = False

@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from gateway.plugin import Host, Plugin
+from gateway.telemetry.files import LineFile
 from gateway.upstream import Upstream
 
 log = logging.getLogger("gateway")
@@ -22,6 +23,7 @@ class Running:
         self.draining = False
         self.is_stale = False  # a newer policy was refused
         self.plugins: list[Plugin[Any]] = []
+        self.files: list[LineFile] = []  # that plugins write lines to
         self.upstreams: list[Upstream] = []  # its own, to be started and stopped
         self.inherited: list[Upstream] = []  # they run already, and are their last owner's until `succeed`
         self._started: list[tuple[Host, Plugin[Any] | None]] = []
@@ -59,6 +61,12 @@ class Running:
         self.plugins.clear()  # their hosts lead back here: a circle that no collector would find, for it does not look at what is loaded
         for upstream in self.upstreams:
             upstream.stop()
+        self.close_files()
+
+    def close_files(self) -> None:
+        for file in self.files:
+            file.close()
+        self.files.clear()
 
     def succeed(self, before: Running) -> None:
         """Own from now on what was inherited from `before`, which will be stopped without it."""

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from gateway.exchange import Attempt, End, Exchange, Headers, Reply
@@ -83,12 +84,17 @@ def host(
     mode: Mode = "enforce",
     route: str = "",
     lines: list[bytes] | None = None,
+    files: dict[Path, list[bytes]] | None = None,
     ready: bool = True,
     stale: bool = False,
 ) -> Host:
-    """A host whose store is memory, whose access log is the list `lines`; ready, and with a policy gone stale, if you say so."""
+    """A host whose store is memory, whose access log is the list `lines`, or that of its path in `files`.
+
+    Ready, and with a policy gone stale, if you say so.
+    """
     clock = clock or Clock()
     kept = [] if lines is None else lines
+    filed = {} if files is None else files
     return Host(
         clock=clock,
         mode=mode,
@@ -96,6 +102,7 @@ def host(
         store=MemoryStore(clock),
         log=logging.getLogger("gateway.test"),
         write_line=kept.append,
+        open_lines=lambda file: filed.setdefault(file, []).append,
         is_ready=lambda: ready,
         has_stale_policy=lambda: stale,
     )

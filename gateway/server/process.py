@@ -19,6 +19,7 @@ from gateway.server.compile import Compiler, Load
 from gateway.server.front import Front
 from gateway.server.listener import Address, Certificate, Listener
 from gateway.server.reload import Reloader, reloader
+from gateway.telemetry.files import LineFiles
 from gateway.telemetry.lines import LineWriter
 from gateway.telemetry.log import LogHandler, formatter
 from gateway.wire import require_c_extensions
@@ -34,10 +35,12 @@ def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> in
     handler = LogHandler(sys.stderr.fileno())
     handler.setFormatter(formatter(policy.telemetry.log.format))
     logging.basicConfig(handlers=[handler], level=policy.telemetry.log.level.upper())
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before it can be heard must not end us
+    for number in (signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)  # one that comes before it can be heard must not end us
     _allow_files(policy.server.limits.connections)
     lines = LineWriter(sys.stdout.fileno())
-    app = App(policy, lines.write)
+    files = LineFiles()
+    app = App(policy, lines.write, files=files)
     try:
         require_c_extensions()
         listeners = _bind(policy)
@@ -45,7 +48,7 @@ def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> in
         print(f"gateway: {error}", file=sys.stderr)  # noqa: T201
         return 1
     compiler = Compiler(load, policy, lines.write)
-    return uvloop.run(_run(app, listeners, lines, lambda front: reloader(front, compiler, folder, watch=watch)))
+    return uvloop.run(_run(app, listeners, lines, files, lambda front: reloader(front, compiler, folder, watch=watch)))
 
 
 def _bind(policy: Policy) -> list[Listener]:
@@ -67,10 +70,9 @@ def _bind(policy: Policy) -> list[Listener]:
     return listeners
 
 
-async def _run(app: App, listeners: list[Listener], lines: LineWriter, reloads: Callable[[Front], Reloader]) -> int:
+async def _run(app: App, listeners: list[Listener], lines: LineWriter, files: LineFiles, reloads: Callable[[Front], Reloader]) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    lines.start()
     try:
         await app.start()
     except Exception as error:
@@ -85,6 +87,7 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter, reloads: 
     _tune_collector()
     reloader = reloads(front)
     loop.add_signal_handler(signal.SIGHUP, reloader.ask)
+    loop.add_signal_handler(signal.SIGUSR1, files.reopen)
     reloading = loop.create_task(reloader.run(), name="reload")
     for listener in listeners:
         log.info("listening on %s://%s", listener.scheme, listener.address)
@@ -96,6 +99,7 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter, reloads: 
     await reloader.stop()
     await front.app.stop()
     lines.stop()
+    files.stop()
     log.info("ended")
     return 0
 
