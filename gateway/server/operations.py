@@ -26,7 +26,9 @@ class Operations:
         self._started = clock()
 
     def offer(self, control: Control) -> None:
-        for operation in (self.status, self.health, self.workers, self.policy, self.log_level, self.reload):
+        for operation in (
+            self.status, self.health, self.liveness, self.workers, self.policy, self.log_level, self.set_log_level, self.reload
+        ):  # fmt: skip
             control.offer(operation.__name__, operation)
 
     async def status(self, arguments: Arguments) -> Any:
@@ -61,6 +63,10 @@ class Operations:
             "policy": policy,
         }
 
+    async def liveness(self, arguments: Arguments) -> Any:
+        """That the loop turns: also of one that drains, which must not be restarted."""
+        return {"status": "ok"}
+
     async def workers(self, arguments: Arguments) -> Any:
         """A list with what is known of each process that serves; here of this one."""
         running = self._front.app.running
@@ -73,13 +79,15 @@ class Operations:
         return {"file": str(policy.path), "revision": self._reloader.state.revision, "policy": policy.masked}
 
     async def log_level(self, arguments: Arguments) -> Any:
-        """The level of the log, after setting it to `level` if that is given: until the next reload, which sets the policy's."""
-        level = arguments.get("level")
-        if level is not None:
-            if level not in LEVELS:
-                raise ControlError(422, f"there is no such level; write one of {', '.join(LEVELS)}")
-            logging.getLogger().setLevel(str(level).upper())
         return {"level": _level()}
+
+    async def set_log_level(self, arguments: Arguments) -> Any:
+        """The log's least `level` from now on, until a reload sets the policy's again."""
+        level = arguments.get("level")
+        if level not in LEVELS:
+            raise ControlError(422, f"level is one of {', '.join(LEVELS)}")
+        logging.getLogger().setLevel(str(level).upper())
+        return {"level": level}
 
     async def reload(self, arguments: Arguments) -> Any:
         """Read the policy again. Not `ok`, with all `mistakes`, when the old one stays."""
