@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from gateway.checks import Check
 from gateway.config.policy import EntrySettings, Policy, RouteSettings
 from gateway.config.upstream import UpstreamSettings
 from gateway.control import Control
@@ -40,7 +41,7 @@ class App:
         """Opens nothing. Raises ConfigError with all that plugins and upstreams refuse of their settings.
 
         `upstream` makes each upstream from its name and settings, in place of real ones: a rehearsal's are stubs. The counters of
-        `before`, and its upstreams that would be made of the same, live on in this one, with its `control`: what plugins may ask.
+        `before`, and its upstreams that would be made of the same, live on in this one; so does its `control`, which plugins ask.
         """
         self.policy = policy
         self.running = Running()
@@ -53,6 +54,8 @@ class App:
         self._makings: dict[str, Makings] = {}
         make = upstream or self._new_upstream
         self.upstreams = {name: self._upstream(name, settings, make, before) for name, settings in policy.upstreams.items()}
+        if upstream is None:  # a rehearsal asks nobody
+            self.running.checks += [Check(name, settings) for name, settings in policy.checks.items()]
         self.routes = tuple(self._route(route) for route in policy.routes)
         self._unrouted = Pipeline(self._entries(policy.plugins, ""), _unrouted)
         if self._mistakes:
@@ -113,6 +116,8 @@ class App:
                 write_line=self._write_line,
                 is_ready=self.running.is_ready,
                 has_stale_policy=self.running.has_stale_policy,
+                is_draining=self.running.is_draining,
+                ask=self.control.call,
             )
             try:
                 self._plugins[id(entry)] = entry.plugin(entry.settings, host)

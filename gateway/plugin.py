@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin
 
@@ -18,6 +18,7 @@ from gateway import errors
 from gateway.config.header import HeaderName, HeaderValue
 from gateway.config.placeholders import Placeholders
 from gateway.config.settings import Duration, Many, OneOrMany, Percent, Rate, Settings, Size
+from gateway.control import Control, ControlError
 from gateway.errors import BadRequest, Forbidden, GatewayError, NotFound, PayloadTooLarge, QuotaExceeded, Unauthorized, Unavailable
 from gateway.exchange import Attempt, End, Entity, Exchange, Headers, Reply, new_id
 from gateway.store.memory import Decision, MemoryStore
@@ -27,6 +28,7 @@ __all__ = [
     "Answers",
     "Attempt",
     "BadRequest",
+    "ControlError",
     "Decision",
     "Duration",
     "End",
@@ -83,8 +85,10 @@ class Host:
     store: MemoryStore  # counters
     log: logging.Logger
     write_line: Callable[[bytes], None]  # one line of the access log; never blocks
-    is_ready: Callable[[], bool]  # false while the gateway drains
+    is_ready: Callable[[], bool]  # false while the gateway drains, or a required check fails
     has_stale_policy: Callable[[], bool] = lambda: False  # the policy's file is newer, and was refused
+    is_draining: Callable[[], bool] = lambda: False
+    ask: Callable[[str], Awaitable[Any]] = Control().call  # what the gateway knows of itself, by name; raises ControlError
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.control import Arguments, Control
 from gateway.exchange import Attempt, End, Exchange, Headers, Reply
 from gateway.pipeline import Entry, Pipeline, no_upstream
 from gateway.plugin import Host, Mode, Plugin
@@ -85,8 +86,13 @@ def host(
     lines: list[bytes] | None = None,
     ready: bool = True,
     stale: bool = False,
+    draining: bool | None = None,
+    answers: Mapping[str, Any] | None = None,
 ) -> Host:
-    """A host whose store is memory, whose access log is the list `lines`; ready, and with a policy gone stale, if you say so."""
+    """A host whose store is memory, whose access log is the list `lines`; ready, and with a policy gone stale, if you say so.
+
+    One that is not ready drains unless you say otherwise. `answers` are those of the operations that a plugin asks for by name.
+    """
     clock = clock or Clock()
     kept = [] if lines is None else lines
     return Host(
@@ -98,7 +104,20 @@ def host(
         write_line=kept.append,
         is_ready=lambda: ready,
         has_stale_policy=lambda: stale,
+        is_draining=lambda: not ready if draining is None else draining,
+        ask=_control(answers or {}).call,
     )
+
+
+def _control(answers: Mapping[str, Any]) -> Control:
+    control = Control()
+    for name, answer in answers.items():
+
+        async def operation(arguments: Arguments, answer: Any = answer) -> Any:
+            return answer
+
+        control.offer(name, operation)
+    return control
 
 
 def load(name: str, settings: object = None, *, host: Host | None = None, registry: Registry | None = None) -> Plugin[Any]:

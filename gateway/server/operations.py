@@ -9,6 +9,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
+from gateway.checks import Check
 from gateway.control import Arguments, Control, ControlError
 from gateway.server.front import Front
 from gateway.server.reload import Reloader
@@ -50,17 +51,22 @@ class Operations:
         }
 
     async def health(self, arguments: Arguments) -> Any:
-        """`status` is ok, degraded or draining; `ready` is whether to send requests here."""
+        """`ready` is whether to send requests here; `status` is ok, degraded, unready or draining."""
         running, state = self._front.app.running, self._reloader.state
         policy: dict[str, Any] = {"status": "stale" if running.is_stale else "ok", "revision": state.revision}
         if running.is_stale and state.last is not None:
             policy |= {"since": state.last.time, "mistakes": list(state.last.mistakes)}
+        checks = {check.name: _checked(check) for check in running.checks}
+        is_degraded = running.is_stale or any(check.failure for check in running.checks)
         ready = running.is_ready()
-        degraded = running.is_stale
+        status = "draining" if running.draining else "unready" if not ready else "degraded" if is_degraded else "ok"
         return {
-            "status": "draining" if running.draining else "degraded" if degraded else "ok",
+            "status": status,
             "ready": ready,
             "policy": policy,
+            "store": {"status": "ok", "url": self._front.app.policy.store.url},
+            "upstreams": {name: {"targets": list(settings.targets)} for name, settings in self._front.app.policy.upstreams.items()},
+            "checks": checks,
         }
 
     async def liveness(self, arguments: Arguments) -> Any:
@@ -100,6 +106,11 @@ class Operations:
 
     def _in_flight(self) -> int:
         return self._front.app.running.exchanges + self._reloader.in_flight
+
+
+def _checked(check: Check) -> dict[str, Any]:
+    state = {"status": "failing", "why": check.failure} if check.failure else {"status": "ok"}
+    return {**state, "required": check.is_required}
 
 
 def _level() -> str:
