@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports.test_process import settled
 from tests.server.process import running
 from tests.test_tour import CONSOLE, STEP, free_ports, pattern
 
@@ -32,6 +33,7 @@ async def test_what_the_page_says_is_what_happens(tmp_path: Path) -> None:
     steps = [step for block in CONSOLE.findall(PAGE) for step in STEP.findall(block)]
     assert len(steps) == 8
     async with running(policy, tmp_path):
+        await settled(tmp_path)
         for command, output in steps:
             command = command.replace("9191", str(observe)).replace("9192", str(admin))
             output = output.replace("0.0.0.0:8080", f"127.0.0.1:{listen}")

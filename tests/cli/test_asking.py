@@ -30,22 +30,22 @@ def written(folder: Path, text: str) -> str:
         ("server: {listen: 127.0.0.1:1}", None),
         ("server: {admin: }", None),
         ("server: {admin: 127.0.0.1:9192}", AdminPort("127.0.0.1", 9192, None)),
-        ("server: {admin: {address: 127.0.0.1:9192, token: abc}}", AdminPort("127.0.0.1", 9192, "abc")),
-        ('server: {admin: {address: 0.0.0.0:9192, token: "${TOKEN}"}}', AdminPort("127.0.0.1", 9192, "sesame")),
-        ('server: {admin: {address: "[::]:9192", token: abc}}', AdminPort("::1", 9192, "abc")),
+        ("server: {admin: {address: 127.0.0.1:9192, token: abcdefghijklmnop}}", AdminPort("127.0.0.1", 9192, "abcdefghijklmnop")),
+        ('server: {admin: {address: 0.0.0.0:9192, token: "${TOKEN}"}}', AdminPort("127.0.0.1", 9192, "sesame-open-yourself")),
+        ('server: {admin: {address: "[::]:9192", token: abcdefghijklmnop}}', AdminPort("::1", 9192, "abcdefghijklmnop")),
         ("server: {admin: 127.0.0.1:9192, lsten: 1}\nunknown: 1", AdminPort("127.0.0.1", 9192, None)),  # whatever else is wrong
         ("server: {admin: 127.0.0.1:9192}\nupstreams: {a: {targets: '${MISSING}'}}", AdminPort("127.0.0.1", 9192, None)),
     ],
 )
 def test_the_policy_says_where(text: str, found: AdminPort | None, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TOKEN", "sesame")
+    monkeypatch.setenv("TOKEN", "sesame-open-yourself")
     assert admin_port(written(folder, text)) == found
 
 
 def test_a_token_from_an_env_file(folder: Path) -> None:
-    (folder / "secrets.env").write_text("OTHER=sesame\n")
+    (folder / "secrets.env").write_text("OTHER=sesame-open-yourself\n")
     policy = written(folder, 'server: {admin: {address: 127.0.0.1:9192, token: "${OTHER}"}}')
-    assert admin_port(policy, [str(folder / "secrets.env")]) == AdminPort("127.0.0.1", 9192, "sesame")
+    assert admin_port(policy, [str(folder / "secrets.env")]) == AdminPort("127.0.0.1", 9192, "sesame-open-yourself")
     with pytest.raises(ConfigError, match=r"server\.admin\.token: the environment variable OTHER is not set"):
         admin_port(policy)
 
@@ -78,7 +78,7 @@ def answering(data: bytes | None) -> Iterator[AdminPort]:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        yield AdminPort("127.0.0.1", server.getsockname()[1], "abc")
+        yield AdminPort("127.0.0.1", server.getsockname()[1], "abcdefghijklmnop")
         done.set()
         thread.join()
 
@@ -103,7 +103,7 @@ def test_what_is_no_gateway(data: bytes | None, why: str) -> None:
     with answering(data) as port, pytest.raises(Unanswered) as caught:
         port.ask("GET", "/status", patience=0.2)
     assert why in str(caught.value) and str(port) in str(caught.value)
-    assert "abc" not in str(caught.value)
+    assert "abcdef" not in str(caught.value)
 
 
 def test_a_refusal_is_told_as_the_gateway_tells_it() -> None:

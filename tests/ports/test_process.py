@@ -21,7 +21,7 @@ import pytest
 from tests.http.client import answers, raw
 from tests.server.process import GatewayProcess, running, spawned
 
-TOKEN = "kPq8wN3vXz"
+TOKEN = "kPq8wN3vXzkPq8wN3vXz"
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
@@ -43,10 +43,18 @@ class Ports(NamedTuple):
     admin: int
 
 
+async def settled(folder: Path) -> None:
+    """Wait until the gateway has kept its first revision: a thread does that while it serves already."""
+    async with asyncio.timeout(10):
+        while not (folder / "var" / "gateway" / "running.json").exists():
+            await asyncio.sleep(0.01)
+
+
 @asynccontextmanager
 async def gateway(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ports]:
     monkeypatch.setenv("ADMIN_TOKEN", TOKEN)
     async with running(text, folder) as process:
+        await settled(folder)
         found = dict(re.findall(r"(observe|admin) port on http://127\.0\.0\.1:(\d+)", process.log))
         yield Ports(process, int(found["observe"]), int(found["admin"]))
 
@@ -120,13 +128,13 @@ async def test_a_reload_waits_for_what_comes_of_it(tmp_path: Path, monkeypatch: 
 
 
 async def test_the_token_changes_with_a_reload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "token").write_text("old\n")
+    (tmp_path / "token").write_text("old" * 9)
     text = policy().replace("${ADMIN_TOKEN}", "${file:token}")
     async with gateway(text, tmp_path, monkeypatch) as (_, _, admin):
-        (tmp_path / "token").write_text("new\n")
-        assert (await ask(admin, "/reload", "POST", token="old"))[1]["refused"] == []
-        assert (await ask(admin, "/status", token="old"))[0] == 401
-        assert (await ask(admin, "/status", token="new"))[0] == 200
+        (tmp_path / "token").write_text("new" * 9)
+        assert (await ask(admin, "/reload", "POST", token="old" * 9))[1]["refused"] == []
+        assert (await ask(admin, "/status", token="old" * 9))[0] == 401
+        assert (await ask(admin, "/status", token="new" * 9))[0] == 200
 
 
 async def test_the_log_level_until_the_next_reload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,7 +268,7 @@ async def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert 'did you mean "respond"?' in (await command(tmp_path, "status"))[1]
 
         # A token that the gateway does not know yet: it is told of by signal, for that needs none.
-        path.write_text(policy("four", admin=port).replace("${ADMIN_TOKEN}", "other"))
+        path.write_text(policy("four", admin=port).replace("${ADMIN_TOKEN}", "other" * 9))
         code, out, err = await command(tmp_path, "status")
         assert (code, out) == (1, "") and "has another token than this policy" in err
         assert (await command(tmp_path, "reload"))[0] == 0
