@@ -10,18 +10,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gateway.checks import Check
 from gateway.config.policy import EntrySettings, Policy, RouteSettings
 from gateway.config.upstream import UpstreamSettings
+from gateway.control import Control
+from gateway.detached import fetch
 from gateway.errors import ConfigError, GatewayError, Mistake, NotFound
 from gateway.exchange import Exchange, Reply
 from gateway.pipeline import Entry, Pipeline, no_upstream
-from gateway.plugin import Host, Plugin
+from gateway.plugin import Changed, Host, Http, Plugin
 from gateway.router import Route, Router
 from gateway.running import Running
 from gateway.stamp import Stamp, stamp
 from gateway.store.memory import MemoryStore
 from gateway.telemetry.files import LineFile, LineFiles
 from gateway.upstream import Target, Upstream
+from gateway.watch import follow
 
 Makings = tuple[UpstreamSettings, tuple[Stamp | None, ...]]
 """All that an upstream is made of: its settings, and the files they name."""
@@ -38,26 +42,32 @@ class App:
         upstream: Callable[[str, UpstreamSettings], Upstream] | None = None,
         before: App | None = None,
         files: LineFiles | None = None,
+        outbound: Http | None = None,
+        control: Control | None = None,
     ) -> None:
         """Opens nothing but `files`. Raises ConfigError with all that plugins and upstreams refuse of their settings.
 
-        `upstream` makes each upstream from its name and settings, in place of real ones: a rehearsal's are stubs. The counters of
-        `before`, and its upstreams that would be made of the same, live on in this one. Without `files`, lines for a file go to
-        `write_line`, too.
+        `upstream` makes each upstream from its name and settings, `outbound` asks other services, in place of real ones: a rehearsal's
+        are stubs. The counters of `before`, and its upstreams that would be made of the same, live on in this one; so does its
+        `control`, which plugins ask. Without `files`, lines for a file go to `write_line`, too.
         """
         self.policy = policy
         self.running = Running()
         self.clock = clock  # seconds, monotonic
         self._store: MemoryStore = MemoryStore(clock) if before is None else before._store
+        self.control: Control = before.control if before is not None else control or Control()
         self._write_line = write_line
         self._files: LineFiles | None = files if before is None else before._files
+        self._outbound = outbound or self.running.outbound.call
         self._plugins: dict[int, Plugin[Any]] = {}  # by the identity of their entry: a common one is shared by all routes
         self._mistakes: list[Mistake] = []
         self._makings: dict[str, Makings] = {}
         make = upstream or self._new_upstream
         self.upstreams = {name: self._upstream(name, settings, make, before) for name, settings in policy.upstreams.items()}
+        if upstream is None:  # a rehearsal asks nobody
+            self.running.checks += [Check(name, settings, self._outbound) for name, settings in policy.checks.items()]
         self.routes = tuple(self._route(route) for route in policy.routes)
-        self._unrouted = Pipeline(self._entries(policy.plugins, ""), _unrouted)
+        self._unrouted = self.running.pipelines[""] = Pipeline(self._entries(policy.plugins, ""), _unrouted)
         if self._mistakes:
             self.running.close_files()
             raise ConfigError(policy.in_order(set(self._mistakes)), policy.files)
@@ -86,6 +96,7 @@ class App:
     def _route(self, route: RouteSettings) -> Route:
         upstream = self.upstreams.get(route.upstream or "")
         pipeline = Pipeline(self._entries(self.policy.entries_for(route), route.name), no_upstream if upstream is None else upstream.send)
+        self.running.pipelines[route.name] = pipeline
         settings = self.policy.upstreams.get(route.upstream or "")
         return Route(
             name=route.name,
@@ -117,7 +128,12 @@ class App:
                 write_line=self._write_line,
                 open_lines=partial(_open_lines, self._files, self._write_line, self.running.files),
                 is_ready=self.running.is_ready,
+                below=partial(fetch, self.running.pipelines.get),
+                outbound=self._outbound,
+                watched=_watch,
                 has_stale_policy=self.running.has_stale_policy,
+                is_draining=self.running.is_draining,
+                ask=self.control.call,
             )
             try:
                 self._plugins[id(entry)] = entry.plugin(entry.settings, host)
@@ -190,6 +206,10 @@ def _open_lines(
     except OSError as error:
         raise ValueError(f"{file} cannot be opened: {error.strerror}; write a file that the gateway may write to") from error
     return opened[-1].write
+
+
+def _watch(host: Host, path: Path, changed: Changed) -> None:
+    host.spawn(follow(path, changed), f"watching {path}")
 
 
 async def _unrouted(ex: Exchange, pipeline: Pipeline) -> Reply:
