@@ -25,6 +25,7 @@ from gateway.server.reload import Reloader, reloader
 from gateway.telemetry.files import LineFiles
 from gateway.telemetry.lines import LineWriter
 from gateway.telemetry.log import LogHandler, formatter
+from gateway.telemetry.watchdog import Watchdog
 from gateway.wire import require_c_extensions
 
 log = logging.getLogger("gateway")
@@ -88,6 +89,8 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter, files: Li
         log.error("the policy cannot be started: %s", error, exc_info=error)
         return _closed([*listeners, *opened])
     front.start()
+    watchdog = Watchdog()
+    watchdog.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop)
     _tune_collector()
@@ -109,6 +112,7 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter, files: Li
     await front.app.stop()
     for port in opened:
         await port.stop()
+    watchdog.stop()
     lines.stop()
     files.stop()
     log.info("ended")
