@@ -23,6 +23,7 @@ from gateway.server.compile import Compiler, keep, told, undisturbed
 from gateway.server.front import Front
 from gateway.state.record import Record, Reload, State, now
 from gateway.state.revisions import Revisions
+from gateway.telemetry.levels import follow
 from gateway.watch import LOOK, Watch
 
 log = logging.getLogger("gateway")
@@ -140,7 +141,7 @@ class Reloader:
         app.running.succeed(before)
         self._front.adopt(app)
         self._replaced[before] = asyncio.create_task(self._end(before))
-        logging.getLogger().setLevel(app.policy.telemetry.log.level.upper())
+        follow(app.policy.telemetry.log.level)
 
     async def _end(self, running: Running) -> None:
         """Stop what a replaced policy has running when its last exchange, stream or WebSocket has ended."""
