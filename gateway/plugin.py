@@ -20,10 +20,15 @@ from gateway.config.placeholders import Placeholders
 from gateway.config.settings import Duration, Many, OneOrMany, Percent, Rate, Settings, Size
 from gateway.errors import BadRequest, Forbidden, GatewayError, NotFound, PayloadTooLarge, QuotaExceeded, Unauthorized, Unavailable
 from gateway.exchange import Attempt, End, Entity, Exchange, Headers, Reply, new_id
+from gateway.pii import Mask
+from gateway.span import Event, Span, Traces, Value
 from gateway.store.memory import Decision, MemoryStore
 from gateway.template import folded_segments
+from gateway.tracecontext import RANDOM, SAMPLED, Parent, parent, tracestate
 
 __all__ = [
+    "RANDOM",
+    "SAMPLED",
     "Answers",
     "Attempt",
     "BadRequest",
@@ -31,6 +36,7 @@ __all__ = [
     "Duration",
     "End",
     "Entity",
+    "Event",
     "Exchange",
     "Field",
     "Forbidden",
@@ -40,10 +46,12 @@ __all__ = [
     "Headers",
     "Host",
     "Many",
+    "Mask",
     "Mode",
     "NoSettings",
     "NotFound",
     "OneOrMany",
+    "Parent",
     "PayloadTooLarge",
     "Percent",
     "Placeholders",
@@ -53,11 +61,16 @@ __all__ = [
     "Reply",
     "Settings",
     "Size",
+    "Span",
+    "Traces",
     "Unauthorized",
     "Unavailable",
+    "Value",
     "errors",
     "folded_segments",
     "new_id",
+    "parent",
+    "tracestate",
 ]
 
 Mode = Literal["enforce", "observe", "off"]
@@ -85,6 +98,8 @@ class Host:
     write_line: Callable[[bytes], None]  # one line of the access log; never blocks
     is_ready: Callable[[], bool]  # false while the gateway drains
     has_stale_policy: Callable[[], bool] = lambda: False  # the policy's file is newer, and was refused
+    traces: Traces = field(default_factory=Traces)  # which are sampled, and who takes their spans
+    mask: Mask = field(default_factory=Mask)  # hides what nobody shall read: telemetry.pii, and secrets
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:

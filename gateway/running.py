@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from gateway.plugin import Host, Plugin
+from gateway.telemetry.tracing.exporter import SpanExporter
 from gateway.upstream import Upstream
 
 log = logging.getLogger("gateway")
@@ -24,6 +25,8 @@ class Running:
         self.plugins: list[Plugin[Any]] = []
         self.upstreams: list[Upstream] = []  # its own, to be started and stopped
         self.inherited: list[Upstream] = []  # they run already, and are their last owner's until `succeed`
+        self.exporter: SpanExporter | None = None  # of spans; held together with the policies before and after, if they have the same
+        self._holds = False  # the exporter
         self._started: list[tuple[Host, Plugin[Any] | None]] = []
 
     def is_ready(self) -> bool:
@@ -34,6 +37,9 @@ class Running:
 
     async def start(self) -> None:
         """Start upstreams and plugins, in order. When one fails those started are stopped, and its error is raised."""
+        if self.exporter is not None:
+            self.exporter.hold()
+            self._holds = True
         for upstream in self.upstreams:
             upstream.start()
         for plugin in self.plugins:
@@ -59,6 +65,9 @@ class Running:
         self.plugins.clear()  # their hosts lead back here: a circle that no collector would find, for it does not look at what is loaded
         for upstream in self.upstreams:
             upstream.stop()
+        if self.exporter is not None and self._holds:
+            self._holds = False
+            await self.exporter.release()
 
     def succeed(self, before: Running) -> None:
         """Own from now on what was inherited from `before`, which will be stopped without it."""

@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.exchange import Attempt, End, Exchange, Headers, Reply
+from gateway.pii import Mask
 from gateway.pipeline import Entry, Pipeline, no_upstream
 from gateway.plugin import Host, Mode, Plugin
 from gateway.registry import Registry
 from gateway.rehearsal.clock import Clock as Clock
+from gateway.span import Span, Traces
 from gateway.store.memory import MemoryStore
 from gateway.stream import Stream
 from gateway.target import canonical
@@ -31,7 +33,7 @@ class FakeUpstream:
     attempts: list[Attempt] = field(default_factory=list)
 
     async def send(self, ex: Exchange, pipeline: Pipeline) -> Reply:
-        attempt = Attempt(len(ex.attempts) + 1, "http://upstream.test", ex.headers.copy())
+        attempt = Attempt(len(ex.attempts) + 1, "http://upstream.test", ex.headers)
         ex.attempts = (*ex.attempts, attempt)
         pipeline.attempt(ex, attempt)
         self.attempts.append(attempt)
@@ -85,8 +87,14 @@ def host(
     lines: list[bytes] | None = None,
     ready: bool = True,
     stale: bool = False,
+    sample: float = 1.0,
+    spans: list[Span] | None = None,
+    pii: Sequence[str] = (),
 ) -> Host:
-    """A host whose store is memory, whose access log is the list `lines`; ready, and with a policy gone stale, if you say so."""
+    """A host whose store is memory, whose access log is the list `lines`; ready, and with a policy gone stale, if you say so.
+
+    The `sample` of traces that begin here is sampled, and their spans are put into the list `spans`, if there is one; `pii` is masked.
+    """
     clock = clock or Clock()
     kept = [] if lines is None else lines
     return Host(
@@ -98,6 +106,8 @@ def host(
         write_line=kept.append,
         is_ready=lambda: ready,
         has_stale_policy=lambda: stale,
+        traces=Traces(sample, None if spans is None else spans.extend),
+        mask=Mask(pii),
     )
 
 

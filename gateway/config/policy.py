@@ -31,6 +31,7 @@ class Policy:
     path: Path
     folder: Path  # absolute; what the policy refers to is named relative to it
     version: int
+    environment: str  # "" when not told
     server: ServerSettings
     store: StoreSettings
     telemetry: TelemetrySettings
@@ -118,6 +119,7 @@ def _compile(text: str, path: Path, registry: Registry | None, sources: Sources,
         path,
         folder,
         schema.version,
+        schema.environment,
         schema.server,
         schema.store,
         schema.telemetry,

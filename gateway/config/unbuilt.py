@@ -8,7 +8,6 @@ WHY = "known, but not built yet in this version"
 
 KEYS = frozenset(
     {
-        "environment",
         "jobs",
         "server.admin",
         "server.observe",
@@ -20,10 +19,7 @@ KEYS = frozenset(
         "store.port",
         "store.tls",
         "store.url",
-        "telemetry.pii",
         "telemetry.sentry_dsn",
-        "telemetry.service_name",
-        "telemetry.traces",
         "upstreams.*.balance",
         "upstreams.*.health",
         "upstreams.*.max_in_flight",
@@ -53,7 +49,6 @@ PLUGINS = frozenset(
         "metrics",
         "purge",
         "sanitize",
-        "tracing",
         "validate",
     }
 )

@@ -21,6 +21,7 @@ from gateway.server.listener import Address, Certificate, Listener
 from gateway.server.reload import Reloader, reloader
 from gateway.telemetry.lines import LineWriter
 from gateway.telemetry.log import LogHandler, formatter
+from gateway.telemetry.tracing.destination import exporter
 from gateway.wire import require_c_extensions
 
 log = logging.getLogger("gateway")
@@ -37,7 +38,7 @@ def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> in
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before it can be heard must not end us
     _allow_files(policy.server.limits.connections)
     lines = LineWriter(sys.stdout.fileno())
-    app = App(policy, lines.write)
+    app = App(policy, lines.write, exporter=exporter)
     try:
         require_c_extensions()
         listeners = _bind(policy)
