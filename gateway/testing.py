@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.errors import GatewayError
 from gateway.exchange import Attempt, End, Exchange, Headers, Reply
 from gateway.pii import Mask
 from gateway.pipeline import Entry, Pipeline, no_upstream
@@ -39,8 +40,10 @@ class FakeUpstream:
         self.attempts.append(attempt)
         self.requests.append((ex.method, ex.target, attempt.headers, await ex.body()))
         if isinstance(self.reply, Exception):
+            attempt.error = self.reply if isinstance(self.reply, GatewayError) else None
             raise self.reply
         reply = self.reply(ex) if callable(self.reply) else self.reply
+        attempt.status = reply.status
         reply.upstream = attempt.target
         return reply
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from random import getrandbits
-from typing import Literal
+from typing import ClassVar, Literal
 from urllib.parse import quote, urlsplit
 
 from multidict import istr
@@ -44,6 +44,8 @@ MOST_EVENTS = 32
 
 
 class TracingSettings(Settings):
+    shorthand: ClassVar[str] = "trust"
+
     trust: Literal["proxies", "everyone", "nobody"] = Field(
         "proxies",
         description="Whose sampled flag is taken as the decision. proxies: that of server.trusted_proxies; of all others the trace is "
@@ -122,7 +124,8 @@ class Tracing(Plugin[TracingSettings]):
         error = _error(end)
         tries = list(zip(recording.tries, end.attempts, strict=False))
         marks = [(notes, at(begun)) for (_, begun, notes), _ in tries]
-        marks.append((len(ex.notes or ()), at(tries[-1][0][1] + tries[-1][1].duration) if tries and tries[-1][1].duration else now))
+        answered = at(tries[-1][0][1] + tries[-1][1].duration) if tries and tries[-1][1].status is not None else now
+        marks.append((len(ex.notes or ()), answered))
         yield Span(
             f"{_method(ex)} {ex.template}" if ex.template else _method(ex),
             "server",
@@ -139,7 +142,7 @@ class Tracing(Plugin[TracingSettings]):
             state=state,
         )
         for (span_id, begun, _), attempt in tries:
-            is_over = attempt.duration > 0
+            is_over = attempt.status is not None or attempt.error is not None
             yield Span(
                 _method(ex),
                 "client",

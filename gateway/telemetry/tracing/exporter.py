@@ -77,7 +77,7 @@ class SpanExporter:
         """When nobody holds it any more, what waits is sent, but for no longer than PATIENCE; the event loop goes on meanwhile."""
         self._holders -= 1
         if not self._holders:
-            await asyncio.get_running_loop().run_in_executor(None, self.stop)
+            await asyncio.get_running_loop().run_in_executor(None, self.stop, PATIENCE)
 
     def stop(self, patience: float = PATIENCE) -> None:
         self._deadline = monotonic() + patience
