@@ -138,7 +138,7 @@ class LogSettings(Settings):
     format: Literal["text", "json"] = Field("text", description="How a message is written: `text`, or `json`, one object a line.")
 
 
-def _endpoint(value: str) -> str:
+def _endpoint(value: str | None) -> str | None:
     """Raises ValueError unless it is empty, or a URL with a host and nothing behind its path."""
     if value:
         url = urlsplit(value)
@@ -150,8 +150,8 @@ def _endpoint(value: str) -> str:
 class TracesSettings(Settings):
     """Which traces are sampled, and who is sent their spans."""
 
-    endpoint: Annotated[str, AfterValidator(_endpoint)] = Field(
-        "",
+    endpoint: Annotated[str | None, AfterValidator(_endpoint)] = Field(
+        None,
         description="The OTLP receiver, as in http://127.0.0.1:4318; over http, /v1/traces is put behind it. Empty: no spans are recorded, "
         "and trace context is passed on all the same.",
     )

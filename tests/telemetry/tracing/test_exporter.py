@@ -296,7 +296,7 @@ def test_it_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
 # Over gRPC
 
 
-class Service(TraceServiceServicer):  # type: ignore[misc]
+class Service(TraceServiceServicer):
     def __init__(self, code: Any = None) -> None:
         self.requests: list[Any] = []
         self.metadata: list[dict[str, str]] = []
@@ -319,7 +319,8 @@ def test_over_grpc(code: Any, calls: int, sent: int, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module, "PAUSES", (0.01, 0.01))
     service = Service(code)
     server = grpc.server(futures.ThreadPoolExecutor(1))
-    add_TraceServiceServicer_to_server(service, server)
+    add: Any = add_TraceServiceServicer_to_server
+    add(service, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
