@@ -292,3 +292,11 @@ def test_nothing_is_left_behind() -> None:
     for reply in (Reply(200), UpstreamTimeout(), RuntimeError("bug")):
         run(pipeline(plugin, upstream=FakeUpstream(reply)), exchange())
     assert plugin._recordings == {}  # type: ignore[attr-defined]
+
+
+def test_what_is_asked_once_more_is_of_the_same_trace() -> None:
+    """`host.fetch` asks what lies below a plugin, and the one that traces lies above."""
+    ex = begun(0.5)
+    twin = ex.detached({}, 0.0)
+    sent = twin.headers["traceparent"]
+    assert (twin.trace_id, sent[:36], sent[52:]) == (ex.trace_id, f"00-{ex.trace_id}-", f"-{ex.trace_flags}")
