@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -25,6 +26,11 @@ def known() -> Exchange:
     return ex
 
 
+def in_order(fields: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Names in lower case: the parser spells those it knows in its own way."""
+    return sorted((name.lower(), value) for name, value in fields)
+
+
 def read(head: bytes) -> list[tuple[str, str]]:
     loop = asyncio.new_event_loop()
     try:
@@ -32,7 +38,7 @@ def read(head: bytes) -> list[tuple[str, str]]:
     finally:
         loop.close()
     assert (message.method, message.path) == ("GET", "/a?b")
-    return sorted(message.headers.items())
+    return in_order(message.headers.items())
 
 
 NAMES = st.sampled_from(["traceparent", "X-Request-Id", "X-Repeated", "accept"])
@@ -52,7 +58,7 @@ def test_both_ways_say_the_same(added: list[tuple[bool, str, str]]) -> None:
     short = repeated_head(ex, attempts[0])
     assert short is not None
     long, _ = request_head(ex, attempts[1].headers, "", None, streams=False)
-    assert read(short) == read(long) == sorted([*FIELDS, *((name, value) for _, name, value in added)])
+    assert read(short) == read(long) == in_order([*FIELDS, *((name, value) for _, name, value in added)])
     assert ex.block is not None and list(ex.block.headers.items()) == FIELDS
 
 
