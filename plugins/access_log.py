@@ -14,7 +14,7 @@ from multidict import istr
 from pydantic import AfterValidator
 from pydantic.json_schema import WithJsonSchema
 
-from gateway.plugin import Duration, End, Exchange, Field, GatewayError, Host, Many, NewFile, Percent, Plugin, Settings, errors
+from gateway.plugin import Duration, End, Exchange, Field, GatewayError, Host, Many, Mask, NewFile, Percent, Plugin, Settings, errors
 
 LONGEST = 1024
 """Characters of a value from outside that are kept."""
@@ -26,7 +26,7 @@ SECRET = frozenset({"authorization", "cookie", "proxy-authorization", "set-cooki
 
 FieldName = Literal[
     "time", "level", "method", "scheme", "host", "path", "query", "status", "duration_ms", "bytes_in", "bytes_out", "client",
-    "request_id", "route", "upstream", "attempts", "user_agent", "consumer", "error", "reason",
+    "request_id", "trace_id", "route", "upstream", "attempts", "user_agent", "consumer", "error", "reason",
 ]  # fmt: skip
 FIELDS: tuple[FieldName, ...] = get_args(FieldName)
 DEFAULT = tuple(name for name in FIELDS if name not in ("scheme", "host", "query"))
@@ -88,6 +88,7 @@ class AccessLog(Plugin[AccessLogSettings]):
         self._write = host.write_line if settings.file is None else host.open_lines(settings.file)
         self._sample = settings.sample
         self._slow = settings.slow
+        self._mask = host.mask
         self.random: Callable[[], float] = random.random
         self._fields = settings.fields
         places = [FIELDS.index(name) for name in settings.fields]
@@ -101,14 +102,14 @@ class AccessLog(Plugin[AccessLogSettings]):
         sampled = self._sample < 1 and self._is_ordinary(end)
         if sampled and self.random() >= self._sample:
             return
-        chosen = self._choose(_facts(self._time(), ex, end))
+        chosen = self._choose(_facts(self._time(), ex, end, self._mask))
         line: dict[str, Any] = {name: value for name, value in zip(self._fields, chosen, strict=False) if value is not None}
         if sampled:
             line["sample"] = self._sample
         if self._headers and (headers := self._chosen_headers(ex)):
             line["headers"] = headers
         if ex.notes is not None:
-            line["notes"] = [{"kind": kind, **fields} for kind, fields in ex.notes]
+            line["notes"] = [{"kind": kind, **self._mask.fields(fields)} for kind, fields in ex.notes]
         self._write(_encode(line))
 
     def explain(self, ex: Exchange) -> str:
@@ -143,7 +144,7 @@ def _short(text: str) -> str:
     return text if len(text) <= LONGEST else text[:LONGEST] + "..."
 
 
-def _facts(now: str, ex: Exchange, end: End) -> tuple[object, ...]:
+def _facts(now: str, ex: Exchange, end: End, mask: Mask) -> tuple[object, ...]:
     """What FIELDS name, in their order; None: not known. All of it, for choosing before would cost a call for each."""
     status, attempts = end.status, end.attempts
     error = _word(end) if end.error is not None or end.truncated or status is None else None
@@ -154,14 +155,15 @@ def _facts(now: str, ex: Exchange, end: End) -> tuple[object, ...]:
         ex.method,
         ex.scheme,
         ex.host,
-        _short(ex.path),
-        _short(ex.query) or None,
+        _short(mask.path(ex.path, ex.params) if ex.params else ex.path),
+        _short(mask.query(ex.query)) or None if ex.query else None,
         status,
         int(end.duration * 1e6 + 0.5) / 1000,
         end.bytes_in,
         end.bytes_out,
         ex.client,
         ex.request_id,
+        ex.trace_id or None,
         ex.route or None,
         attempts[-1].target if attempts else None,
         len(attempts),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.json_schema import WithJsonSchema
 
 from gateway.config.address import Address, address
+from gateway.config.header import HeaderName, HeaderValue
 from gateway.config.ports import Admin, Observe
 from gateway.config.settings import Duration, File, Many, One, OneOrMany, Settings, Size, kind
 
@@ -128,8 +130,42 @@ class LogSettings(Settings):
     format: Literal["text", "json"] = Field("text", description="How a message is written: `text`, or `json`, one object a line.")
 
 
+def _endpoint(value: str | None) -> str | None:
+    """Raises ValueError unless it is empty, or a URL with a host and nothing behind its path."""
+    if value:
+        url = urlsplit(value)
+        if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
+            raise ValueError(f"{kind(value)} is no endpoint; write the URL of an OTLP receiver, as in http://127.0.0.1:4318")
+    return value
+
+
+class TracesSettings(Settings):
+    """Which traces are sampled, and who is sent their spans."""
+
+    endpoint: Annotated[str | None, AfterValidator(_endpoint)] = Field(
+        None,
+        description="The OTLP receiver, as in http://127.0.0.1:4318; over http, /v1/traces is put behind it. Empty: no spans are recorded, "
+        "and trace context is passed on all the same.",
+    )
+    sample: float = Field(0.1, ge=0, le=1, description="The share of traces that is sampled, of those that begin here: 0 to 1.")
+    protocol: Literal["http", "grpc"] = Field(
+        "http", description="How OTLP is spoken: `http` (protobuf), or `grpc`, for which the extra gateway[grpc] must be installed."
+    )
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default_factory=dict, description='Sent with the spans, as in `{Authorization: "${file:otlp-token}"}`.'
+    )
+
+
 class TelemetrySettings(Settings):
     """What the gateway tells of itself."""
+
+    service_name: str = Field("gateway", min_length=1, description="What traces call this gateway: their service.name.")
+    traces: TracesSettings = Field(default_factory=TracesSettings, description="Which traces are sampled, and who is sent their spans.")
+    pii: Many[str] = Field(
+        (),
+        description="Names of fields whose values nobody shall read, in any case: parameters of paths and queries, fields of JSON and of "
+        "notes. Passwords, tokens and signatures are hidden without being named.",
+    )
 
     log: LogSettings = Field(default_factory=LogSettings, description="The gateway's own log.")
 

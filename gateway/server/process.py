@@ -25,6 +25,7 @@ from gateway.server.reload import Reloader, reloader
 from gateway.telemetry.files import LineFiles
 from gateway.telemetry.lines import LineWriter
 from gateway.telemetry.log import LogHandler, formatter
+from gateway.telemetry.tracing.destination import exporter
 from gateway.telemetry.watchdog import Watchdog
 from gateway.wire import require_c_extensions
 
@@ -44,7 +45,7 @@ def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> in
     _allow_files(policy.server.limits.connections)
     lines = LineWriter(sys.stdout.fileno())
     files = LineFiles()
-    app = App(policy, lines.write, files=files)
+    app = App(policy, lines.write, files=files, exporter=exporter)
     try:
         require_c_extensions()
         listeners = _bind(policy)
