@@ -10,11 +10,13 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 
 from gateway.app import App
 from gateway.config.policy import Policy
+from gateway.pii import Mask
 from gateway.ports.opening import ports
 from gateway.ports.port import Port
 from gateway.server.compile import Compiler, Load
@@ -29,6 +31,9 @@ from gateway.telemetry.tracing.destination import exporter
 from gateway.telemetry.watchdog import Watchdog
 from gateway.wire import require_c_extensions
 
+if TYPE_CHECKING:
+    from gateway.telemetry.sentry import SentryHandler
+
 log = logging.getLogger("gateway")
 
 
@@ -40,6 +45,7 @@ def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> in
     handler = LogHandler(sys.stderr.fileno())
     handler.setFormatter(formatter(policy.telemetry.log.format))
     logging.basicConfig(handlers=[handler], level=policy.telemetry.log.level.upper())
+    sentry = _sentry(policy)
     for number in (signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)  # one that comes before it can be heard must not end us
     _allow_files(policy.server.limits.connections)
@@ -53,7 +59,25 @@ def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> in
         print(f"gateway: {error}", file=sys.stderr)  # noqa: T201
         return 1
     compiler = Compiler(load, policy, lines.write)
-    return uvloop.run(_run(app, listeners, lines, files, lambda front: reloader(front, compiler, folder, watch=watch)))
+    try:
+        return uvloop.run(_run(app, listeners, lines, files, lambda front: reloader(front, compiler, folder, watch=watch)))
+    except Exception as error:
+        log.critical("the gateway failed", exc_info=error)
+        return 1
+    finally:
+        if sentry is not None:
+            sentry.stop()
+
+
+def _sentry(policy: Policy) -> SentryHandler | None:
+    """None when Sentry is told nothing: then its SDK need not be installed."""
+    if not policy.telemetry.sentry_dsn:
+        return None
+    from gateway.telemetry.sentry import SentryHandler
+
+    handler = SentryHandler(policy.telemetry.sentry_dsn, policy.environment, Mask(policy.telemetry.pii))
+    logging.getLogger().addHandler(handler)
+    return handler
 
 
 def _bind(policy: Policy) -> list[Listener]:
