@@ -169,6 +169,9 @@ def _dsn(value: str) -> str:
     return value
 
 
+Dsn = Annotated[str, AfterValidator(_dsn), WithJsonSchema({"type": "string", "pattern": r"^(https?://[^/@\s]+@[^/@\s]+/(.*/)?[0-9]+)?$"})]
+
+
 class TelemetrySettings(Settings):
     """What the gateway tells of itself."""
 
@@ -180,8 +183,8 @@ class TelemetrySettings(Settings):
         "notes. Passwords, tokens and signatures are hidden without being named.",
     )
 
-    sentry_dsn: Annotated[str, AfterValidator(_dsn)] = Field(
-        "",
+    sentry_dsn: Dsn | None = Field(
+        None,
         description="The project at Sentry that is told of errors, as in `${SENTRY_DSN:-}`; empty: none. Needs the extra gateway[sentry].",
     )
     log: LogSettings = Field(default_factory=LogSettings, description="The gateway's own log.")

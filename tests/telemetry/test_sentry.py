@@ -74,15 +74,19 @@ def hanging() -> Iterator[str]:
         yield f"http://key@127.0.0.1:{server.getsockname()[1]}/42"
 
 
+class Failure(Exception):
+    pass
+
+
 def error_of(
     message: str, *, level: int = logging.ERROR, name: str = "gateway.test", arguments: tuple[object, ...] = ()
 ) -> logging.LogRecord:
     password = SECRET  # a local of a frame that is told
 
     def fail() -> None:
-        raise ValueError(f"{message}; {password}"[: len(message)])
+        raise Failure(f"{message}; {password}"[: len(message)])
 
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(Failure) as caught:
         fail()
     error = caught.value
     return logging.LogRecord(name, logging.ERROR, __file__, 1, message, arguments, (type(error), error, error.__traceback__))
@@ -94,7 +98,7 @@ def test_an_exception_with_its_stack_and_where_it_happened(receiver: Receiver) -
     handler.stop()
     (event,) = receiver.events
     (exception,) = event["exception"]["values"]
-    assert (exception["type"], exception["value"]) == ("ValueError", "it failed")
+    assert (exception["type"], exception["value"]) == ("Failure", "it failed")
     frames = exception["stacktrace"]["frames"]
     assert [frame["function"] for frame in frames][-1] == "fail"
     assert all("vars" not in frame for frame in frames)
@@ -241,6 +245,8 @@ def test_without_the_extra_a_dsn_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -
 def test_empty_is_off_and_needs_no_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.config.server.find_spec", lambda name: None)
     assert loads(policy("${SENTRY_DSN:-}"), env={}).telemetry.sentry_dsn == ""
+    bare = policy("").replace('telemetry: {sentry_dsn: ""', "x-dsn: &dsn ${SENTRY_DSN:-}\ntelemetry: {sentry_dsn: *dsn")
+    assert loads(bare, env={}).telemetry.sentry_dsn is None
 
 
 BUG = """
