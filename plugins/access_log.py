@@ -103,7 +103,10 @@ class AccessLog(Plugin[AccessLogSettings]):
         if sampled and self.random() >= self._sample:
             return
         chosen = self._choose(_facts(self._time(), ex, end, self._mask))
-        line: dict[str, Any] = {name: value for name, value in zip(self._fields, chosen, strict=False) if value is not None}
+        line: dict[str, Any] = {}
+        for name, value in zip(self._fields, chosen, strict=False):
+            if value is not None:  # in the loop: before Python 3.12 a comprehension is a call
+                line[name] = value
         if sampled:
             line["sample"] = self._sample
         if self._headers and (headers := self._chosen_headers(ex)):
