@@ -12,12 +12,15 @@ from gateway.config.policy import EntrySettings, Policy, RouteSettings
 from gateway.config.upstream import UpstreamSettings
 from gateway.errors import ConfigError, GatewayError, Mistake, NotFound
 from gateway.exchange import Exchange, Reply
-from gateway.pipeline import Entry, Pipeline, no_upstream
+from gateway.pipeline import Entry, Observed, Pipeline, no_upstream
 from gateway.plugin import Host, Plugin
 from gateway.router import Route, Router
 from gateway.running import Running
 from gateway.stamp import Stamp, stamp
 from gateway.store.memory import MemoryStore
+from gateway.telemetry.metrics.families import Metrics
+from gateway.telemetry.metrics.owned import OwnedMetrics
+from gateway.telemetry.metrics.shape import Shape
 from gateway.upstream import Target, Upstream
 
 Makings = tuple[UpstreamSettings, tuple[Stamp | None, ...]]
@@ -34,24 +37,30 @@ class App:
         clock: Callable[[], float] = time.monotonic,
         upstream: Callable[[str, UpstreamSettings], Upstream] | None = None,
         before: App | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         """Opens nothing. Raises ConfigError with all that plugins and upstreams refuse of their settings.
 
         `upstream` makes each upstream from its name and settings, in place of real ones: a rehearsal's are stubs. The counters of
-        `before`, and its upstreams that would be made of the same, live on in this one.
+        `before`, its metrics, and its upstreams that would be made of the same, live on in this one. Without `metrics` there are new ones,
+        in memory.
         """
         self.policy = policy
         self.running = Running()
         self.clock = clock  # seconds, monotonic
-        self._store: MemoryStore = MemoryStore(clock) if before is None else before._store
+        self.store: MemoryStore = MemoryStore(clock) if before is None else before.store
         self._write_line = write_line
+        self.metrics: Metrics = metrics or (Metrics() if before is None else before.metrics)
+        self._observed = _observed(self.metrics)
+        self._defined: dict[str, Shape] = {}
+        self._paths = {route.name: route.match.path for route in policy.routes}
         self._plugins: dict[int, Plugin[Any]] = {}  # by the identity of their entry: a common one is shared by all routes
         self._mistakes: list[Mistake] = []
         self._makings: dict[str, Makings] = {}
         make = upstream or self._new_upstream
         self.upstreams = {name: self._upstream(name, settings, make, before) for name, settings in policy.upstreams.items()}
         self.routes = tuple(self._route(route) for route in policy.routes)
-        self._unrouted = Pipeline(self._entries(policy.plugins, ""), _unrouted)
+        self._unrouted = Pipeline(self._entries(policy.plugins, ""), _unrouted, self._observed)
         if self._mistakes:
             raise ConfigError(policy.in_order(set(self._mistakes)), policy.files)
         self.router = Router(self.routes)
@@ -78,7 +87,8 @@ class App:
 
     def _route(self, route: RouteSettings) -> Route:
         upstream = self.upstreams.get(route.upstream or "")
-        pipeline = Pipeline(self._entries(self.policy.entries_for(route), route.name), no_upstream if upstream is None else upstream.send)
+        entries = self._entries(self.policy.entries_for(route), route.name)
+        pipeline = Pipeline(entries, no_upstream if upstream is None else upstream.send, self._observed)
         settings = self.policy.upstreams.get(route.upstream or "")
         return Route(
             name=route.name,
@@ -105,10 +115,12 @@ class App:
                 clock=self.clock,
                 mode=entry.mode,
                 route=route,
-                store=self._store,
+                store=self.store,
                 log=logging.getLogger(f"gateway.plugins.{entry.name}"),
                 write_line=self._write_line,
                 is_ready=self.running.is_ready,
+                metrics=OwnedMetrics(self.metrics, entry.name, route, self._defined),
+                paths=self._paths,
                 has_stale_policy=self.running.has_stale_policy,
             )
             try:
@@ -166,6 +178,12 @@ def _tls(settings: UpstreamSettings) -> ssl.SSLContext | None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _observed(metrics: Metrics) -> Observed:
+    description = "Requests that an entry in `mode: observe` would have answered itself."
+    family = metrics.counter("gateway.observed", description, ("plugin", "route", "status"))
+    return lambda plugin, route, status: family.bind(plugin=plugin, route=route, status=status).add()
 
 
 async def _unrouted(ex: Exchange, pipeline: Pipeline) -> Reply:
