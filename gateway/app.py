@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.config.policy import EntrySettings, Policy, RouteSettings
 from gateway.config.upstream import UpstreamSettings
+from gateway.control import Control
 from gateway.errors import ConfigError, GatewayError, Mistake, NotFound
 from gateway.exchange import Exchange, Reply
 from gateway.pipeline import Entry, Observed, Pipeline, no_upstream
@@ -37,18 +38,20 @@ class App:
         clock: Callable[[], float] = time.monotonic,
         upstream: Callable[[str, UpstreamSettings], Upstream] | None = None,
         before: App | None = None,
+        control: Control | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         """Opens nothing. Raises ConfigError with all that plugins and upstreams refuse of their settings.
 
         `upstream` makes each upstream from its name and settings, in place of real ones: a rehearsal's are stubs. The counters of
-        `before`, its metrics, and its upstreams that would be made of the same, live on in this one. Without `metrics` there are new ones,
-        in memory.
+        `before`, and its upstreams that would be made of the same, live on in this one, with its `control`: what plugins may ask, and
+        its metrics. Without any given, they are in memory.
         """
         self.policy = policy
         self.running = Running()
         self.clock = clock  # seconds, monotonic
         self.store: MemoryStore = MemoryStore(clock) if before is None else before.store
+        self.control: Control = before.control if before is not None else control or Control()
         self._write_line = write_line
         self.metrics: Metrics = metrics or (Metrics() if before is None else before.metrics)
         self._observed = _observed(self.metrics)

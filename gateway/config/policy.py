@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from gateway.config.checks import Checks
 from gateway.config.document import Document
 from gateway.config.entry import Entries, EntrySettings
+from gateway.config.masking import masked
 from gateway.config.route import RouteSettings, effective
 from gateway.config.schema import PolicySchema
 from gateway.config.server import ServerSettings, StoreSettings, TelemetrySettings
@@ -51,6 +53,11 @@ class Policy:
         read = self._document.sources.texts
         files = [Path(name).absolute() for name in self._document.names]
         return {os.path.relpath(file, self.folder): read[file] for file in files}
+
+    @property
+    def masked(self) -> Any:
+        """The policy as plain values, merged and filled in, with nothing secret in it."""
+        return masked(self._document)
 
     def in_order(self, mistakes: Iterable[Mistake]) -> list[Mistake]:
         """File by file, the policy itself first, and in each from its beginning."""

@@ -73,7 +73,7 @@ class Front:
             listener.start(partial(Connection, self, listener.scheme), self.timeouts.head, self._room)
 
     def _room(self) -> int:
-        return self._most - len(self._connections) - len(self.tunnels)
+        return self._most - self.connections
 
     @property
     def connections(self) -> int:

@@ -18,6 +18,7 @@ from gateway.config.policy import Policy
 from gateway.server.compile import Compiler, Load
 from gateway.server.front import Front
 from gateway.server.listener import Address, Certificate, Listener
+from gateway.server.operations import Operations
 from gateway.server.reload import Reloader, reloader
 from gateway.telemetry.lines import LineWriter
 from gateway.telemetry.log import LogHandler, formatter
@@ -84,6 +85,7 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter, reloads: 
         loop.add_signal_handler(number, _on_signal, stop)
     _tune_collector()
     reloader = reloads(front)
+    Operations(front, reloader, app.clock).offer(app.control)
     loop.add_signal_handler(signal.SIGHUP, reloader.ask)
     reloading = loop.create_task(reloader.run(), name="reload")
     for listener in listeners:

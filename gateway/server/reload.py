@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from gateway.app import App
 from gateway.config.policy import Policy
+from gateway.control import ControlError
 from gateway.running import Running
 from gateway.server.compile import Compiler, keep, told, undisturbed
 from gateway.server.front import Front
@@ -45,6 +46,8 @@ class Reloader:
         self._watch = Watch(compiler.files) if watch else None
         self._bound = front.app.policy.server
         self._asked = asyncio.Event()
+        self._ended = asyncio.Condition()  # a reload, or all reloading
+        self._is_over = False
         self._thread = ThreadPoolExecutor(1, "reload")
         self._replaced: dict[Running, asyncio.Task[None]] = {}
         self._keeps_revisions = True
@@ -53,14 +56,38 @@ class Reloader:
         """Reload soon. One that is under way may have read the files already: then another follows it."""
         self._asked.set()
 
+    async def asked(self) -> State:
+        """Reload now, and how that went. Raises ControlError when the gateway ends first."""
+        number = self.state.begun + 1  # one that is under way may have read the files already
+        self.ask()
+        async with self._ended:
+            await self._ended.wait_for(lambda: self.state.ended >= number or self._is_over)
+        if self.state.ended < number:
+            raise ControlError(503, "the gateway is ending")
+        return self.state
+
+    @property
+    def in_flight(self) -> int:
+        """Exchanges under way by policies that have been replaced."""
+        return sum(running.exchanges for running in self._replaced)
+
     async def run(self) -> None:
-        await self._in_thread(self._begin, self._front.app.policy)
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), None if self._watch is None else LOOK)
-            if self._asked.is_set() or (self._watch is not None and await self._in_thread(self._watch.look)):
-                self._asked.clear()
-                await self.reload()
+        try:
+            await self._in_thread(self._begin, self._front.app.policy)
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._asked.wait(), None if self._watch is None else LOOK)
+                if self._asked.is_set() or (self._watch is not None and await self._in_thread(self._watch.look)):
+                    self._asked.clear()
+                    await self.reload()
+                    await self._tell()
+        finally:
+            self._is_over = True
+            await self._tell()
+
+    async def _tell(self) -> None:
+        async with self._ended:
+            self._ended.notify_all()
 
     async def stop(self) -> None:
         """Stop what replaced policies still have running."""
