@@ -42,6 +42,7 @@ class Sampler:
         self._revision = metrics.gauge("gateway.policy.revision", "Of the policy in force; 0: it is not kept.", merge="worker").bind()
         self._stale = metrics.gauge("gateway.policy.stale", "1 while a newer policy is refused.", merge="worker").bind()
         self._reloaded = metrics.gauge("gateway.reload.time", "When the last reload ended, Unix time.", unit="s", merge="max").bind()
+        self._dropped = metrics.counter("gateway.log.dropped", "Lines of a log that nobody read in time.", ("log",))
         reloaded = metrics.counter("gateway.reloads", "Reloads of the policy.", ("result",))
         self.follow(reloaded.bind(result="success"), lambda: reloads().ended - reloads().failed)
         self.follow(reloaded.bind(result="failure"), lambda: reloads().failed)
@@ -49,6 +50,10 @@ class Sampler:
     def follow(self, counter: Counter, total: Callable[[], float]) -> None:
         """Count what something else counts already."""
         self._followed.append(_Followed(counter, total))
+
+    def follow_log(self, name: str, dropped: Callable[[], float]) -> None:
+        """Tell how many lines the log of this name has dropped."""
+        self.follow(self._dropped.bind(log=name), dropped)
 
     def start(self) -> None:
         self._due = monotonic() + EVERY
