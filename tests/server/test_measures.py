@@ -30,7 +30,7 @@ upstreams: {a: {targets: "URL"}}
 plugins: [metrics, body_limit: 10B]
 routes:
   - {name: here, match: "/here/{id}", plugins: [respond: 204]}
-  - {name: there, match: "/there/**", upstream: a}
+  - {name: there, match: {methods: [GET, POST, PROPFIND], path: "/there/**"}, upstream: a}
   - name: watched
     match: /watched
     plugins:
