@@ -6,15 +6,18 @@ import logging
 import ssl
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from gateway.config.policy import EntrySettings, Policy, RouteSettings
 from gateway.config.upstream import UpstreamSettings
 from gateway.control import Control
+from gateway.detached import fetch
 from gateway.errors import ConfigError, GatewayError, Mistake, NotFound
 from gateway.exchange import Exchange, Reply
 from gateway.pipeline import Entry, Observed, Pipeline, no_upstream
-from gateway.plugin import Host, Plugin
+from gateway.plugin import Changed, Host, Http, Plugin
 from gateway.router import Route, Router
 from gateway.running import Running
 from gateway.stamp import Stamp, stamp
@@ -23,6 +26,7 @@ from gateway.telemetry.metrics.families import Metrics
 from gateway.telemetry.metrics.owned import OwnedMetrics
 from gateway.telemetry.metrics.shape import Shape
 from gateway.upstream import Target, Upstream
+from gateway.watch import follow
 
 Makings = tuple[UpstreamSettings, tuple[Stamp | None, ...]]
 """All that an upstream is made of: its settings, and the files they name."""
@@ -38,14 +42,15 @@ class App:
         clock: Callable[[], float] = time.monotonic,
         upstream: Callable[[str, UpstreamSettings], Upstream] | None = None,
         before: App | None = None,
+        outbound: Http | None = None,
         control: Control | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         """Opens nothing. Raises ConfigError with all that plugins and upstreams refuse of their settings.
 
-        `upstream` makes each upstream from its name and settings, in place of real ones: a rehearsal's are stubs. The counters of
-        `before`, and its upstreams that would be made of the same, live on in this one, with its `control`: what plugins may ask, and
-        its metrics. Without any given, they are in memory.
+        `upstream` makes each upstream from its name and settings, `outbound` asks other services, in place of real ones: a rehearsal's
+        are stubs. The counters of `before`, and its upstreams that would be made of the same, live on in this one, with its `control`:
+        what plugins may ask, and its metrics. Without any given, they are in memory.
         """
         self.policy = policy
         self.running = Running()
@@ -57,13 +62,14 @@ class App:
         self._observed = _observed(self.metrics)
         self._defined: dict[str, Shape] = {}
         self._paths = {route.name: route.match.path for route in policy.routes}
+        self._outbound = outbound or self.running.outbound.call
         self._plugins: dict[int, Plugin[Any]] = {}  # by the identity of their entry: a common one is shared by all routes
         self._mistakes: list[Mistake] = []
         self._makings: dict[str, Makings] = {}
         make = upstream or self._new_upstream
         self.upstreams = {name: self._upstream(name, settings, make, before) for name, settings in policy.upstreams.items()}
         self.routes = tuple(self._route(route) for route in policy.routes)
-        self._unrouted = Pipeline(self._entries(policy.plugins, ""), _unrouted, self._observed)
+        self._unrouted = self.running.pipelines[""] = Pipeline(self._entries(policy.plugins, ""), _unrouted, self._observed)
         if self._mistakes:
             raise ConfigError(policy.in_order(set(self._mistakes)), policy.files)
         self.router = Router(self.routes)
@@ -92,6 +98,7 @@ class App:
         upstream = self.upstreams.get(route.upstream or "")
         entries = self._entries(self.policy.entries_for(route), route.name)
         pipeline = Pipeline(entries, no_upstream if upstream is None else upstream.send, self._observed)
+        self.running.pipelines[route.name] = pipeline
         settings = self.policy.upstreams.get(route.upstream or "")
         return Route(
             name=route.name,
@@ -124,6 +131,9 @@ class App:
                 is_ready=self.running.is_ready,
                 metrics=OwnedMetrics(self.metrics, entry.name, route, self._defined),
                 paths=self._paths,
+                below=partial(fetch, self.running.pipelines.get),
+                outbound=self._outbound,
+                watched=_watch,
                 has_stale_policy=self.running.has_stale_policy,
             )
             try:
@@ -181,6 +191,10 @@ def _tls(settings: UpstreamSettings) -> ssl.SSLContext | None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _watch(host: Host, path: Path, changed: Changed) -> None:
+    host.spawn(follow(path, changed), f"watching {path}")
 
 
 def _observed(metrics: Metrics) -> Observed:
