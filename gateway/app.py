@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gateway.checks import Check
 from gateway.config.policy import EntrySettings, Policy, RouteSettings
 from gateway.config.upstream import UpstreamSettings
 from gateway.control import Control
@@ -49,8 +50,8 @@ class App:
         """Opens nothing. Raises ConfigError with all that plugins and upstreams refuse of their settings.
 
         `upstream` makes each upstream from its name and settings, `outbound` asks other services, in place of real ones: a rehearsal's
-        are stubs. The counters of `before`, and its upstreams that would be made of the same, live on in this one, with its `control`:
-        what plugins may ask, and its metrics. Without any given, they are in memory.
+        are stubs. The counters of `before`, and its upstreams that would be made of the same, live on in this one; so do its metrics, and
+        its `control`, which plugins ask.
         """
         self.policy = policy
         self.running = Running()
@@ -68,6 +69,8 @@ class App:
         self._makings: dict[str, Makings] = {}
         make = upstream or self._new_upstream
         self.upstreams = {name: self._upstream(name, settings, make, before) for name, settings in policy.upstreams.items()}
+        if upstream is None:  # a rehearsal asks nobody
+            self.running.checks += [Check(name, settings) for name, settings in policy.checks.items()]
         self.routes = tuple(self._route(route) for route in policy.routes)
         self._unrouted = self.running.pipelines[""] = Pipeline(self._entries(policy.plugins, ""), _unrouted, self._observed)
         if self._mistakes:
@@ -135,6 +138,8 @@ class App:
                 outbound=self._outbound,
                 watched=_watch,
                 has_stale_policy=self.running.has_stale_policy,
+                is_draining=self.running.is_draining,
+                ask=self.control.call,
             )
             try:
                 self._plugins[id(entry)] = entry.plugin(entry.settings, host)

@@ -16,9 +16,12 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args,
 from pydantic import Field
 
 from gateway import errors
+from gateway.bearer import CHALLENGE, has_token
 from gateway.config.header import HeaderName, HeaderValue
 from gateway.config.placeholders import Placeholders
 from gateway.config.settings import Duration, File, Many, OneOrMany, Percent, Rate, Settings, Size
+from gateway.config.token import Token
+from gateway.control import Control, ControlError
 from gateway.errors import (
     BadRequest,
     CallFailed,
@@ -35,10 +38,12 @@ from gateway.store.memory import Decision, MemoryStore
 from gateway.template import folded_segments
 
 __all__ = [
+    "CHALLENGE",
     "Answers",
     "Attempt",
     "BadRequest",
     "CallFailed",
+    "ControlError",
     "Counter",
     "Decision",
     "Duration",
@@ -71,10 +76,12 @@ __all__ = [
     "Reply",
     "Settings",
     "Size",
+    "Token",
     "Unauthorized",
     "Unavailable",
     "errors",
     "folded_segments",
+    "has_token",
     "new_id",
 ]
 
@@ -179,13 +186,15 @@ class Host:
     store: MemoryStore  # counters
     log: logging.Logger
     write_line: Callable[[bytes], None]  # one line of the access log; never blocks
-    is_ready: Callable[[], bool]  # false while the gateway drains
+    is_ready: Callable[[], bool]  # false while the gateway drains, or a required check fails
     metrics: Metrics
     paths: Mapping[str, str]  # of the routes, by their names: templates, such as /api/v1/leads/{id}
     below: Fetch  # what `fetch`, `http` and `watch` do, behind their defaults
     outbound: Http
     watched: Watching
     has_stale_policy: Callable[[], bool] = lambda: False  # the policy's file is newer, and was refused
+    is_draining: Callable[[], bool] = lambda: False
+    ask: Callable[[str], Awaitable[Any]] = Control().call  # what the gateway knows of itself, by name; raises ControlError
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gateway.control import Arguments, Control
 from gateway.detached import fetch
 from gateway.errors import CallFailed
 from gateway.exchange import Attempt, End, Exchange, Headers, Reply
@@ -139,6 +140,8 @@ def host(
     lines: list[bytes] | None = None,
     ready: bool = True,
     stale: bool = False,
+    draining: bool | None = None,
+    answers: Mapping[str, Any] | None = None,
     service: FakeService | None = None,
     files: FakeFiles | None = None,
     metrics: Measured | None = None,
@@ -146,6 +149,7 @@ def host(
 ) -> Host:
     """A host whose store and metrics are memory, whose access log is the list `lines`; ready, and with a policy gone stale, if you say so.
 
+    One that is not ready drains unless you say otherwise. `answers` are those of the operations that a plugin asks for by name.
     Its plugin calls `service` and watches `files`; what lies below it is known once it is in a `pipeline`. `paths` are the templates of
     the routes; the only one is that of `exchange`, "test".
     """
@@ -165,7 +169,20 @@ def host(
         below=partial(fetch, lambda route: None),
         outbound=(service or FakeService()).call,
         watched=(files or FakeFiles()).watch,
+        is_draining=lambda: not ready if draining is None else draining,
+        ask=_control(answers or {}).call,
     )
+
+
+def _control(answers: Mapping[str, Any]) -> Control:
+    control = Control()
+    for name, answer in answers.items():
+
+        async def operation(arguments: Arguments, answer: Any = answer) -> Any:
+            return answer
+
+        control.offer(name, operation)
+    return control
 
 
 def load(name: str, settings: object = None, *, host: Host | None = None, registry: Registry | None = None) -> Plugin[Any]:

@@ -15,6 +15,8 @@ from typing import TypeVar
 
 from gateway.app import App
 from gateway.config.policy import Policy
+from gateway.config.ports import Admin
+from gateway.config.server import ServerSettings
 from gateway.control import ControlError
 from gateway.running import Running
 from gateway.server.compile import Compiler, keep, told, undisturbed
@@ -27,7 +29,7 @@ log = logging.getLogger("gateway")
 
 LAST_EXCHANGE = 0.25  # seconds between two looks whether a replaced policy is still in use
 START = 30.0  # seconds for the plugins of a new policy to start
-NEEDS_RESTART = ("listen", "workers")
+NEEDS_RESTART = ("listen", "observe", "admin", "workers")
 """Settings of `server` that are looked at once, when the process starts."""
 
 T = TypeVar("T")
@@ -149,7 +151,7 @@ class Reloader:
         del self._replaced[running]
 
     def _refused(self, policy: Policy) -> tuple[str, ...]:
-        changed = [name for name in NEEDS_RESTART if getattr(policy.server, name) != getattr(self._bound, name)]
+        changed = [name for name in NEEDS_RESTART if _bound(policy.server, name) != _bound(self._bound, name)]
         why = "only a restart changes this; the old value stays, all else was applied"
         return tuple(str(policy.mistake(("server", name), why)) for name in changed)
 
@@ -187,6 +189,12 @@ class Reloader:
 
     async def _in_thread(self, call: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(call, *arguments))
+
+
+def _bound(server: ServerSettings, name: str) -> object:
+    """What cannot change of this setting; the admin port's token can."""
+    value = getattr(server, name)
+    return value.address if isinstance(value, Admin) else value
 
 
 def reloader(front: Front, compiler: Compiler, folder: Path, *, watch: bool) -> Reloader:
