@@ -45,10 +45,10 @@ class Measures:
         control.offer("metrics_json", self.metrics_json)
 
     async def metrics(self, arguments: Arguments) -> Any:
-        """All of them, in the format that `accept`, the Accept field of who asks, prefers: `content_type` and `body`."""
+        """All of them, in the format that `accept`, the Accept field of who asks, prefers: `content_type` and `text`."""
         accept = str(arguments.get("accept", ""))
         content_type, body = await self._in_thread(lambda: self._exposition.write(self._sources(), accept))
-        return {"content_type": content_type, "body": body.decode()}
+        return {"content_type": content_type, "text": body.decode()}
 
     async def metrics_json(self, arguments: Arguments) -> Any:
         """`requests` under way and since the start, and rates, errors and percentiles of the last minute, five minutes and hour."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 from collections import Counter
 from pathlib import Path
@@ -42,6 +43,13 @@ routes:
         mode: observe
       - respond: 200
 """
+
+OBSERVED = """version: 1
+server: {listen: "127.0.0.1:0", observe: "127.0.0.1:0"}
+plugins: [metrics]
+routes: [{name: here, match: /here, plugins: [respond: 204]}]
+"""
+OBSERVE = re.compile(r"observe port on http://127\.0\.0\.1:(\d+)")
 
 Samples = dict[str, list[tuple[dict[str, str], float]]]
 
@@ -160,13 +168,13 @@ async def test_a_reload_and_scrapes_under_load_lose_nothing() -> None:
             await app.start()
             app.running.succeed(before.running)
             serving.front.adopt(app)
-            found = samples((await scraping)["body"])
+            found = samples((await scraping)["text"])
             now = total(found, "http_server_request_duration_seconds_count", http_route="/here/{id}")
             assert now >= last
             last = now
         enough.set()
         sent = sum(await asyncio.gather(*loads_))
-        found = samples((await measures.metrics({}))["body"])
+        found = samples((await measures.metrics({}))["text"])
     assert total(found, "http_server_request_duration_seconds_count", http_route="/here/{id}") == sent > 0
 
 
@@ -226,10 +234,25 @@ async def test_what_can_be_asked_by_name(tmp_path: Path) -> None:
         plain = await control.call("metrics")
         assert plain["content_type"].startswith("text/plain; version=0.0.4")
         other = await control.call("metrics", {"accept": "application/openmetrics-text; version=1.0.0"})
-        assert other["content_type"].startswith("application/openmetrics-text") and other["body"].endswith("# EOF\n")
+        assert other["content_type"].startswith("application/openmetrics-text") and other["text"].endswith("# EOF\n")
         answer: Any = json.loads(json.dumps(await control.call("metrics_json")))
     assert answer["requests"] == {"active": 0, "since_start": 6}
     assert answer["1m"]["rate"] == answer["1m"]["routes"]["/here/{id}"]["rate"] == 0.1
+
+
+async def test_the_observe_port_tells(tmp_path: Path) -> None:
+    async with running(OBSERVED, tmp_path, listeners=1) as process:
+        await raw(process.port, request("/here"))
+        async with asyncio.timeout(10):
+            while not (ports := OBSERVE.findall(process.log)):
+                await asyncio.sleep(0.01)
+        (text, summary) = [
+            (await raw(int(ports[0]), request(target).replace(b"Host: a", b"Host: localhost\r\nConnection: close")))[0]
+            for target in ("/metrics", "/health/metrics")
+        ]
+    assert (text.status, summary.status) == (200, 200)
+    assert total(samples(text.body.decode()), "http_server_request_duration_seconds_count", http_route="/here") == 1
+    assert json.loads(summary.body)["requests"]["since_start"] == 1
 
 
 async def test_a_process_is_read_from_outside_also_when_it_was_killed(tmp_path: Path) -> None:
