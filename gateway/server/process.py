@@ -22,6 +22,7 @@ from gateway.server.front import Front
 from gateway.server.listener import Address, Certificate, Listener
 from gateway.server.measures import Measures
 from gateway.server.operations import Operations
+from gateway.server.pushing import Pusher
 from gateway.server.reload import Reloader, reloader
 from gateway.server.sampling import Sampler
 from gateway.state.record import running
@@ -110,6 +111,8 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter, measures:
     sampler.follow_log("access", lambda: lines.dropped)
     sampler.start()
     measures.offer(app.control)
+    pusher = Pusher(lambda: [app.metrics.read()], lambda: front.app.policy.telemetry.metrics)
+    pusher.start()
     measuring = loop.create_task(measures.run(), name="metrics")
     reloading = loop.create_task(reloader.run(), name="reload")
     for port in opened:
@@ -127,6 +130,7 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter, measures:
         await port.stop()
     lines.stop()
     sampler.stop()
+    pusher.stop()
     measuring.cancel()
     await asyncio.wait([measuring])
     log.info("ended")
