@@ -133,6 +133,7 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter, measures:
     pusher.stop()
     measuring.cancel()
     await asyncio.wait([measuring])
+    app.metrics.file.close()
     log.info("ended")
     return 0
 

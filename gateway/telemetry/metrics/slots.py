@@ -47,6 +47,7 @@ class SlotFile:
                 self._open(path)
             except OSError as error:
                 log.warning("metrics are kept in memory, and lost with this process: %s: %s", path, error.strerror)
+                self._leave_file()
 
     def take(self, name: bytes, slots: int) -> Place:
         """The slots called `name`, made when they are first asked for. Raises ValueError when no chunk could hold them."""
@@ -69,9 +70,7 @@ class SlotFile:
         """Nothing is written any more, and others may know: what was written is still to be read."""
         for chunk in self._chunks:
             chunk.owner = 0
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        self._leave_file()
 
     def _open(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -83,7 +82,7 @@ class SlotFile:
             log.warning("%s is begun anew: %s", path, error)
             self._chunks.clear()
             self._places.clear()
-            os.close(self._descriptor)
+            self._leave_file()
             path.unlink()  # never cut: who reads it now would be killed
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
@@ -114,9 +113,14 @@ class SlotFile:
                 return self._mapped(n)
             except OSError as error:
                 log.warning("new metrics are kept in memory, and lost with this process: %s: %s", self._path, error.strerror)
-                os.close(self._descriptor)
-                self._descriptor = None
+                self._leave_file()
         return Chunk(memoryview(mmap.mmap(-1, SIZE)))
+
+    def _leave_file(self) -> None:
+        """What comes is kept in memory; what is mapped stays so."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
     def _mapped(self, n: int) -> Chunk:
         assert self._descriptor is not None
