@@ -17,6 +17,11 @@ log = logging.getLogger("gateway.pipeline")
 Send = Callable[[Exchange, "Pipeline"], Awaitable[Reply]]
 """Ask the upstream: raises a GatewayError when there is no answer to pass on."""
 
+Observed = Callable[[object, str, object], None]
+"""Count what a plugin would have answered in `mode: observe`: its name, the route, the status."""
+OBSERVE = "observe"
+"""The kind of a note that tells of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -45,6 +50,7 @@ class Pipeline:
         "_down",
         "_ends",
         "_names",
+        "_observed",
         "_up",
         "depth",
         "entries",
@@ -54,10 +60,11 @@ class Pipeline:
         "watches_attempts",
     )
 
-    def __init__(self, entries: Sequence[Entry], send: Send = no_upstream) -> None:
+    def __init__(self, entries: Sequence[Entry], send: Send = no_upstream, observed: Observed | None = None) -> None:
         self.entries = tuple(entry for entry in entries if entry.mode != "off")
         self.send = send
         self.depth = len(self.entries)
+        self._observed = observed if any(entry.mode == "observe" for entry in self.entries) else None
         self._names = tuple(entry.name for entry in self.entries)
         self._down = tuple((n, hook, _is_async(hook)) for n, entry in enumerate(self.entries) if (hook := _request_hook(entry)))
         responders = [(n, hook, _is_async(hook)) for n, entry in enumerate(self.entries) if (hook := _hook(entry, "on_response"))]
@@ -150,6 +157,10 @@ class Pipeline:
                 hook(ex, end)
             except Exception as error:
                 self._blame(n, "on_end", ex, error)
+        if self._observed is not None and ex.notes is not None:
+            for kind, fields in ex.notes:
+                if kind == OBSERVE:
+                    self._observed(fields["plugin"], ex.route, fields["status"])
 
     def _blame(self, n: int, hook: str, ex: Exchange, error: Exception) -> PluginError:
         name = self._names[n] if n < self.depth else "the gateway"
@@ -201,7 +212,7 @@ def _observed(name: str, hook: Any, is_async: bool) -> Any:
 
     def outcome(ex: Exchange, status: int | None) -> None:
         if status is not None:
-            ex.note("observe", plugin=name, status=status)
+            ex.note(OBSERVE, plugin=name, status=status)
 
     def observe(ex: Exchange) -> None:
         try:
