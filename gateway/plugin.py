@@ -289,14 +289,17 @@ class Plugin(Generic[S]):
     async def stop(self) -> None:
         """After the last request; also right after a failed start."""
 
-    def on_request(self, ex: Exchange) -> Reply | Coroutine[Any, Any, Reply | None] | None:
-        """Going down: a Reply answers here, None goes on, a GatewayError is an answer too."""
+    def on_request(self, ex: Exchange) -> Reply | Awaitable[Reply | None] | None:
+        """Going down: a Reply answers here, None goes on, a GatewayError is an answer too.
+
+        One that must only sometimes wait is a plain `def` and returns a Future then: an `async def` costs every exchange a task.
+        """
         return None
 
     def on_attempt(self, ex: Exchange, attempt: Attempt) -> None:
         """Before each try at the upstream. Never async: it stands between a picked connection and its use."""
 
-    def on_response(self, ex: Exchange, reply: Reply) -> Reply | Coroutine[Any, Any, Reply | None] | None:
+    def on_response(self, ex: Exchange, reply: Reply) -> Reply | Awaitable[Reply | None] | None:
         """Coming up, before the first byte: change the head in place, or return another reply."""
         return None
 
