@@ -16,9 +16,12 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origi
 from pydantic import Field
 
 from gateway import errors
+from gateway.bearer import CHALLENGE, has_token
 from gateway.config.header import HeaderName, HeaderValue
 from gateway.config.placeholders import Placeholders
 from gateway.config.settings import Duration, File, Many, OneOrMany, Percent, Rate, Settings, Size
+from gateway.config.token import Token
+from gateway.control import Control, ControlError
 from gateway.errors import (
     BadRequest,
     CallFailed,
@@ -38,12 +41,14 @@ from gateway.template import folded_segments
 from gateway.tracecontext import RANDOM, SAMPLED, Parent, parent, tracestate
 
 __all__ = [
+    "CHALLENGE",
     "RANDOM",
     "SAMPLED",
     "Answers",
     "Attempt",
     "BadRequest",
     "CallFailed",
+    "ControlError",
     "Decision",
     "Duration",
     "End",
@@ -75,12 +80,14 @@ __all__ = [
     "Settings",
     "Size",
     "Span",
+    "Token",
     "Traces",
     "Unauthorized",
     "Unavailable",
     "Value",
     "errors",
     "folded_segments",
+    "has_token",
     "new_id",
     "parent",
     "tracestate",
@@ -115,13 +122,15 @@ class Host:
     store: MemoryStore  # counters
     log: logging.Logger
     write_line: Callable[[bytes], None]  # one line of the access log; never blocks
-    is_ready: Callable[[], bool]  # false while the gateway drains
+    is_ready: Callable[[], bool]  # false while the gateway drains, or a required check fails
     below: Fetch  # what `fetch`, `http` and `watch` do, behind their defaults
     outbound: Http
     watched: Watching
     has_stale_policy: Callable[[], bool] = lambda: False  # the policy's file is newer, and was refused
     traces: Traces = field(default_factory=Traces)  # which are sampled, and who takes their spans
     mask: Mask = field(default_factory=Mask)  # hides what nobody shall read: telemetry.pii, and secrets
+    is_draining: Callable[[], bool] = lambda: False
+    ask: Callable[[str], Awaitable[Any]] = Control().call  # what the gateway knows of itself, by name; raises ControlError
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:

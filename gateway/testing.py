@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gateway.control import Arguments, Control
 from gateway.detached import fetch
 from gateway.errors import CallFailed, GatewayError
 from gateway.exchange import Attempt, End, Exchange, Headers, Reply
@@ -121,6 +122,8 @@ def host(
     lines: list[bytes] | None = None,
     ready: bool = True,
     stale: bool = False,
+    draining: bool | None = None,
+    answers: Mapping[str, Any] | None = None,
     service: FakeService | None = None,
     files: FakeFiles | None = None,
     sample: float = 1.0,
@@ -129,8 +132,9 @@ def host(
 ) -> Host:
     """A host whose store is memory, whose access log is the list `lines`; ready, and with a policy gone stale, if you say so.
 
-    Its plugin calls `service` and watches `files`; what lies below it is known once it is in a `pipeline`. The `sample` of traces that
-    begin here is sampled, and their spans are put into the list `spans`, if there is one; `pii` is masked.
+    Its plugin calls `service` and watches `files`; what lies below it is known once it is in a `pipeline`. One that is not ready drains
+    unless you say otherwise; `answers` are those of the operations that a plugin asks for by name. The `sample` of traces that begin here
+    is sampled, and their spans are put into the list `spans`, if there is one; `pii` is masked.
     """
     clock = clock or Clock()
     kept = [] if lines is None else lines
@@ -145,10 +149,23 @@ def host(
         has_stale_policy=lambda: stale,
         traces=Traces(sample, None if spans is None else spans.extend),
         mask=Mask(pii),
+        is_draining=lambda: not ready if draining is None else draining,
+        ask=_control(answers or {}).call,
         below=partial(fetch, lambda route: None),
         outbound=(service or FakeService()).call,
         watched=(files or FakeFiles()).watch,
     )
+
+
+def _control(answers: Mapping[str, Any]) -> Control:
+    control = Control()
+    for name, answer in answers.items():
+
+        async def operation(arguments: Arguments, answer: Any = answer) -> Any:
+            return answer
+
+        control.offer(name, operation)
+    return control
 
 
 def load(name: str, settings: object = None, *, host: Host | None = None, registry: Registry | None = None) -> Plugin[Any]:

@@ -9,8 +9,6 @@ WHY = "known, but not built yet in this version"
 KEYS = frozenset(
     {
         "jobs",
-        "server.admin",
-        "server.observe",
         "server.workers",
         "store.db",
         "store.host",
