@@ -34,6 +34,7 @@ class Policy:
     path: Path
     folder: Path  # absolute; what the policy refers to is named relative to it
     version: int
+    environment: str  # "" when not told
     server: ServerSettings
     store: StoreSettings
     telemetry: TelemetrySettings
@@ -130,6 +131,7 @@ def _compile(text: str, path: Path, registry: Registry | None, sources: Sources,
         path,
         folder,
         schema.version,
+        schema.environment or "",
         schema.server,
         schema.store,
         schema.telemetry,

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.json_schema import WithJsonSchema
 
 from gateway.config.address import Address, address
+from gateway.config.header import HeaderName, HeaderValue
 from gateway.config.ports import Admin, Observe
 from gateway.config.settings import Duration, File, Many, One, OneOrMany, Settings, Size, kind
 
@@ -147,10 +148,34 @@ class MetricsSettings(Settings):
     interval: Duration = Field(60.0, gt=0, description="How often they are sent.")
 
 
+class TracesSettings(Settings):
+    """Which traces are sampled, and who is sent their spans."""
+
+    endpoint: Annotated[str | None, AfterValidator(_receiver)] = Field(
+        None,
+        description="The OTLP receiver, as in http://127.0.0.1:4318; over http, /v1/traces is put behind it. Empty: no spans are recorded, "
+        "and trace context is passed on all the same.",
+    )
+    sample: float = Field(0.1, ge=0, le=1, description="The share of traces that is sampled, of those that begin here: 0 to 1.")
+    protocol: Literal["http", "grpc"] = Field(
+        "http", description="How OTLP is spoken: `http` (protobuf), or `grpc`, for which the extra gateway[grpc] must be installed."
+    )
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default_factory=dict, description='Sent with the spans, as in `{Authorization: "${file:otlp-token}"}`.'
+    )
+
+
 class TelemetrySettings(Settings):
     """What the gateway tells of itself."""
 
     metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="Who is sent the metrics, over OTLP.")
+    service_name: str = Field("gateway", min_length=1, description="What traces call this gateway: their service.name.")
+    traces: TracesSettings = Field(default_factory=TracesSettings, description="Which traces are sampled, and who is sent their spans.")
+    pii: Many[str] = Field(
+        (),
+        description="Names of fields whose values nobody shall read, in any case: parameters of paths and queries, fields of JSON and of "
+        "notes. Passwords, tokens and signatures are hidden without being named.",
+    )
     log: LogSettings = Field(default_factory=LogSettings, description="The gateway's own log.")
 
 

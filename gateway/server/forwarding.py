@@ -37,6 +37,7 @@ class Client(NamedTuple):
     address: str
     scheme: str
     fields: Pairs
+    is_proxied: bool = False  # a peer that is believed speaks for it
 
 
 class Forwarding:
@@ -71,7 +72,7 @@ class Forwarding:
         fields = [(FOR, ", ".join(chain)), (PROTO, scheme), (REAL_IP, address), (FORWARDED, forwarded), (VIA, "1.1 gateway")]
         if host:
             fields.insert(2, (HOST, host))
-        return Client(address, scheme, tuple(fields))
+        return Client(address, scheme, tuple(fields), claims is not None)
 
     def _rightmost_untrusted(self, peer: str, lines: Sequence[str]) -> tuple[str, list[str]]:
         """Walk from the right over trusted proxies; what cannot be parsed ends the walk at the last good address."""

@@ -120,7 +120,7 @@ class HeadReader:
         ex = Exchange(method, target.target, target.path, target.query, known.fields.headers.copy())
         ex.repeats(known.fields)
         ex.host = known.host
-        ex.client, ex.scheme, _ = known.client
+        ex.client, ex.scheme, _, ex.is_proxied = known.client
         ex.started = self._clock()
         ex.body_limit = self._body
         ex.has_raw_bytes = known.has_raw_bytes
@@ -164,7 +164,9 @@ class HeadReader:
         if special is not None:
             chunked, expects, claims = _apply(ex, special, fields, version is HttpVersion11)
         client = peer.client(host, claims)
-        ex.client, ex.scheme = client.address, client.scheme
+        ex.client, ex.scheme, ex.is_proxied = client.address, client.scheme, client.is_proxied
+        if version is HttpVersion10:
+            ex.http_version = "1.0"
         if host:
             fields.insert(0, ("Host", host))
         fields += client.fields

@@ -30,6 +30,7 @@ from gateway.telemetry.lines import LineWriter
 from gateway.telemetry.log import LogHandler, formatter
 from gateway.telemetry.metrics.families import Metrics
 from gateway.telemetry.metrics.slots import SlotFile, forget, slot_file
+from gateway.telemetry.tracing.destination import exporter
 from gateway.wire import require_c_extensions
 
 log = logging.getLogger("gateway")
@@ -46,7 +47,7 @@ def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> in
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before it can be heard must not end us
     _allow_files(policy.server.limits.connections)
     lines = LineWriter(sys.stdout.fileno())
-    app = App(policy, lines.write, metrics=_metrics(folder))
+    app = App(policy, lines.write, exporter=exporter, metrics=_metrics(folder))
     try:
         require_c_extensions()
         listeners = _bind(policy)
