@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin
 
@@ -144,6 +144,14 @@ class Plugin(Generic[S]):
 
     async def stop(self) -> None:
         """After the last request; also right after a failed start."""
+
+    @classmethod
+    def placeholders(cls, settings: S) -> Iterable[tuple[tuple[str, ...], str]]:
+        """The parameters of the route that the settings name, each with the keys that lead there: `(("query", "set", "lead"), "id")`.
+
+        One that the path of a route with this entry lacks is a mistake of the policy, told at these keys.
+        """
+        return ()
 
     def on_request(self, ex: Exchange) -> Reply | Coroutine[Any, Any, Reply | None] | None:
         """Going down: a Reply answers here, None goes on, a GatewayError is an answer too."""

@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("demo", help="start a small real service to put the gateway in front of (demo --help: its options)")
     for command in (run, check, plan, reload, revisions):
         command.add_argument("policy", nargs="?", default="gateway.yaml", help="the policy's file (default: %(default)s)")
-    for command in (run, check, plan, explain, rollback):
+    for command in (run, check, plan, explain, test, rollback):
         command.add_argument(
             "--env-file",
             action="append",
