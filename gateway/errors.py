@@ -158,6 +158,12 @@ class Unavailable(GatewayError):
     status, slug, title = 503, "unavailable", "The gateway cannot serve this now"
 
 
+class CallFailed(Unavailable):
+    """A service that the gateway itself asks, for a key or a decision, did not answer as it should."""
+
+    slug, title = "dependency-unavailable", "A service that the gateway needs does not answer"
+
+
 class UpstreamTimeout(GatewayError):
     status, slug, title = 504, "upstream-timeout", "The upstream took too long"
 

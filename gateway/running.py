@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import Any
+from weakref import WeakValueDictionary
 
+from gateway.outbound import Outbound
+from gateway.pipeline import Pipeline
 from gateway.plugin import Host, Plugin
 from gateway.upstream import Upstream
 
@@ -24,6 +27,9 @@ class Running:
         self.plugins: list[Plugin[Any]] = []
         self.upstreams: list[Upstream] = []  # its own, to be started and stopped
         self.inherited: list[Upstream] = []  # they run already, and are their last owner's until `succeed`
+        # By the name of their route; "": of what no route matches. Not held here, for one that is used outlives the others.
+        self.pipelines: WeakValueDictionary[str, Pipeline] = WeakValueDictionary()
+        self.outbound = Outbound()
         self._started: list[tuple[Host, Plugin[Any] | None]] = []
 
     def is_ready(self) -> bool:
@@ -57,6 +63,7 @@ class Running:
                 await _stop(plugin)
         self._started.clear()
         self.plugins.clear()  # their hosts lead back here: a circle that no collector would find, for it does not look at what is loaded
+        await self.outbound.close()
         for upstream in self.upstreams:
             upstream.stop()
 

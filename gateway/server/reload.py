@@ -18,13 +18,12 @@ from gateway.config.policy import Policy
 from gateway.running import Running
 from gateway.server.compile import Compiler, keep, told, undisturbed
 from gateway.server.front import Front
-from gateway.server.watch import Watch
 from gateway.state.record import Record, Reload, State, now
 from gateway.state.revisions import Revisions
+from gateway.watch import LOOK, Watch
 
 log = logging.getLogger("gateway")
 
-LOOK = 1.0  # seconds between two looks at the files
 LAST_EXCHANGE = 0.25  # seconds between two looks whether a replaced policy is still in use
 START = 30.0  # seconds for the plugins of a new policy to start
 NEEDS_RESTART = ("listen", "workers")
