@@ -19,6 +19,7 @@ from gateway import errors
 from gateway.config.header import HeaderName, HeaderValue
 from gateway.config.placeholders import Placeholders
 from gateway.config.settings import Duration, File, Many, OneOrMany, Percent, Rate, Settings, Size
+from gateway.control import Control, ControlError
 from gateway.errors import (
     BadRequest,
     CallFailed,
@@ -39,6 +40,7 @@ __all__ = [
     "Attempt",
     "BadRequest",
     "CallFailed",
+    "ControlError",
     "Decision",
     "Duration",
     "End",
@@ -102,11 +104,13 @@ class Host:
     store: MemoryStore  # counters
     log: logging.Logger
     write_line: Callable[[bytes], None]  # one line of the access log; never blocks
-    is_ready: Callable[[], bool]  # false while the gateway drains
+    is_ready: Callable[[], bool]  # false while the gateway drains, or a required check fails
     below: Fetch  # what `fetch`, `http` and `watch` do, behind their defaults
     outbound: Http
     watched: Watching
     has_stale_policy: Callable[[], bool] = lambda: False  # the policy's file is newer, and was refused
+    is_draining: Callable[[], bool] = lambda: False
+    ask: Callable[[str], Awaitable[Any]] = Control().call  # what the gateway knows of itself, by name; raises ControlError
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:

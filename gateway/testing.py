@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gateway.control import Arguments, Control
 from gateway.detached import fetch
 from gateway.errors import CallFailed
 from gateway.exchange import Attempt, End, Exchange, Headers, Reply
@@ -117,12 +118,15 @@ def host(
     lines: list[bytes] | None = None,
     ready: bool = True,
     stale: bool = False,
+    draining: bool | None = None,
+    answers: Mapping[str, Any] | None = None,
     service: FakeService | None = None,
     files: FakeFiles | None = None,
 ) -> Host:
     """A host whose store is memory, whose access log is the list `lines`; ready, and with a policy gone stale, if you say so.
 
-    Its plugin calls `service` and watches `files`; what lies below it is known once it is in a `pipeline`.
+    One that is not ready drains unless you say otherwise. `answers` are those of the operations that a plugin asks for by name. Its
+    plugin calls `service` and watches `files`; what lies below it is known once it is in a `pipeline`.
     """
     clock = clock or Clock()
     kept = [] if lines is None else lines
@@ -138,7 +142,20 @@ def host(
         below=partial(fetch, lambda route: None),
         outbound=(service or FakeService()).call,
         watched=(files or FakeFiles()).watch,
+        is_draining=lambda: not ready if draining is None else draining,
+        ask=_control(answers or {}).call,
     )
+
+
+def _control(answers: Mapping[str, Any]) -> Control:
+    control = Control()
+    for name, answer in answers.items():
+
+        async def operation(arguments: Arguments, answer: Any = answer) -> Any:
+            return answer
+
+        control.offer(name, operation)
+    return control
 
 
 def load(name: str, settings: object = None, *, host: Host | None = None, registry: Registry | None = None) -> Plugin[Any]:

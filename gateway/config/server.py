@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from ipaddress import AddressValueError, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field
 from pydantic.json_schema import WithJsonSchema
 
-from gateway.authority import is_name_or_ipv4
+from gateway.config.address import Address, address
+from gateway.config.ports import Admin, Observe
 from gateway.config.settings import Duration, File, Many, One, OneOrMany, Settings, Size, kind
-
-_ADDRESS = re.compile(r"(?:(?P<name>[A-Za-z0-9_.-]+)|\[(?P<six>[0-9A-Fa-f:.]+)\]):(?P<port>[0-9]{1,5})", re.ASCII)
-
-SHAPE = r"^([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"
-"""Of an address, for editors."""
-
-
-def address(value: Any) -> tuple[str, int]:
-    """Host and port of `127.0.0.1:8080`, `localhost:8080` or `[::1]:8080`. Raises ValueError."""
-    match = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        example = f"0.0.0.0:{value}" if str(value).isdigit() else "0.0.0.0:8080 or [::1]:8080"
-        raise ValueError(f"{kind(value)} is no address; write host:port, as in {example}")
-    if int(match["port"]) > 65535:
-        raise ValueError(f"{kind(value)} is no address; a port is at most 65535")
-    if match["name"] is not None and not is_name_or_ipv4(match["name"]):
-        raise ValueError(f"{kind(value)} is no address; a host of numbers is an IPv4 address, as in 0.0.0.0:{match['port']}")
-    if match["six"] is not None:
-        try:
-            IPv6Address(match["six"])
-        except AddressValueError:
-            raise ValueError(f"{kind(value)} is no address; what stands in brackets must be an IPv6 address") from None
-    return match["name"] or match["six"], int(match["port"])
 
 
 class ListenerTls(Settings):
@@ -49,16 +26,8 @@ class Listener(Settings):
 
     shorthand: ClassVar[str] = "address"
 
-    address: Annotated[str, WithJsonSchema({"type": "string", "pattern": SHAPE})] = Field(
-        description="Where to listen: `0.0.0.0:8080`, `127.0.0.1:8080`, `[::1]:8080`; port 0 takes any free one."
-    )
+    address: Address = Field(description="Where to listen: `0.0.0.0:8080`, `127.0.0.1:8080`, `[::1]:8080`; port 0 takes any free one.")
     tls: ListenerTls | None = Field(None, description="Speak HTTPS here, with this certificate; without it, HTTP.")
-
-    @field_validator("address", mode="before")
-    @classmethod
-    def _is_address(cls, value: Any) -> Any:
-        address(value)
-        return value
 
     @property
     def host(self) -> str:
@@ -120,6 +89,13 @@ class ServerSettings(Settings):
         (_listener("0.0.0.0:8080"),),
         min_length=1,
         description="Where to listen: `host:port`, or a list; an entry may be `{address: 0.0.0.0:8443, tls: {cert: ..., key: ...}}`.",
+    )
+    observe: Observe | None = Field(
+        None, description="To read: health in detail, and metrics; served while the gateway drains, too. Without it there is no such port."
+    )
+    admin: Admin | None = Field(
+        None,
+        description="To act: reload, log level, the policy in force; for the `gateway` command, too. Without it there is no such port.",
     )
     workers: One = Field(1, description="Processes that share the port. Only 1 in this version.")
     trusted_proxies: Many[Network] = Field(

@@ -10,8 +10,6 @@ KEYS = frozenset(
     {
         "environment",
         "jobs",
-        "server.admin",
-        "server.observe",
         "server.workers",
         "store.db",
         "store.host",

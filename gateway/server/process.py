@@ -8,16 +8,19 @@ import logging
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvloop
 
 from gateway.app import App
 from gateway.config.policy import Policy
+from gateway.ports.opening import ports
+from gateway.ports.port import Port
 from gateway.server.compile import Compiler, Load
 from gateway.server.front import Front
 from gateway.server.listener import Address, Certificate, Listener
+from gateway.server.operations import Operations
 from gateway.server.reload import Reloader, reloader
 from gateway.telemetry.lines import LineWriter
 from gateway.telemetry.log import LogHandler, formatter
@@ -71,21 +74,27 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter, reloads: 
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     lines.start()
+    front = Front(app, listeners)
+    try:
+        opened = ports(app.policy.server, lambda: front.app.policy.server, app.control)
+    except OSError as error:
+        log.error("%s", error)
+        return _closed(listeners)
     try:
         await app.start()
     except Exception as error:
         log.error("the policy cannot be started: %s", error, exc_info=error)
-        for listener in listeners:
-            listener.close()
-        return 1
-    front = Front(app, listeners)
+        return _closed([*listeners, *opened])
     front.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop)
     _tune_collector()
     reloader = reloads(front)
+    Operations(front, reloader, app.clock).offer(app.control)
     loop.add_signal_handler(signal.SIGHUP, reloader.ask)
     reloading = loop.create_task(reloader.run(), name="reload")
+    for port in opened:
+        await port.start()
     for listener in listeners:
         log.info("listening on %s://%s", listener.scheme, listener.address)
     await stop.wait()
@@ -95,9 +104,18 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter, reloads: 
     await front.drain()
     await reloader.stop()
     await front.app.stop()
+    for port in opened:
+        await port.stop()
     lines.stop()
     log.info("ended")
     return 0
+
+
+def _closed(bound: Sequence[Listener | Port]) -> int:
+    """The exit code of a gateway that cannot start."""
+    for one in bound:
+        one.close()
+    return 1
 
 
 def _on_signal(stop: asyncio.Event) -> None:
