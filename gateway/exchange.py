@@ -38,7 +38,6 @@ class Exchange:
 
     __slots__ = (
         "_json",
-        "_request_id",
         "_version",
         "attempts",
         "block",
@@ -50,6 +49,7 @@ class Exchange:
         "content_length",
         "depth",
         "failure",
+        "given_id",
         "groups",
         "has_raw_bytes",
         "headers",
@@ -111,7 +111,7 @@ class Exchange:
         self.has_raw_bytes = False  # a header value may hold bytes that are not UTF-8
         self.depth = 0  # how far down the pipeline it came, and
         self.failure: Exception | None = None  # what its reply tells of, if it failed: both for the pipeline and its front
-        self._request_id = ""
+        self.given_id = ""  # its id, if anybody has asked for it or given it one
         self.body_at_hand: bytes | None = None  # the body when it has been read or replaced
         self.block: HeaderBlock | None = None  # the fields it came with, when its client repeats itself
         self._version = 0
@@ -130,13 +130,13 @@ class Exchange:
     @property
     def request_id(self) -> str:
         """Made when first asked for, so that every exchange can be named, with or without the plugin of that name."""
-        if not self._request_id:
-            self._request_id = new_id()
-        return self._request_id
+        if not self.given_id:
+            self.given_id = new_id()
+        return self.given_id
 
     @request_id.setter
     def request_id(self, value: str) -> None:
-        self._request_id = value
+        self.given_id = value
 
     async def body(self, limit: int | None = None) -> bytes:
         """The whole body, read once and kept. Raises PayloadTooLarge past `limit` (default: the route's) and what cut it."""

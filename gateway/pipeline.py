@@ -44,11 +44,11 @@ class Pipeline:
         "_body",
         "_down",
         "_ends",
-        "_names",
         "_up",
         "depth",
         "entries",
         "is_async",
+        "names",
         "send",
         "survives_client",
         "watches_attempts",
@@ -58,7 +58,7 @@ class Pipeline:
         self.entries = tuple(entry for entry in entries if entry.mode != "off")
         self.send = send
         self.depth = len(self.entries)
-        self._names = tuple(entry.name for entry in self.entries)
+        self.names = tuple(entry.name for entry in self.entries)
         self._down = tuple((n, hook, _is_async(hook)) for n, entry in enumerate(self.entries) if (hook := _request_hook(entry)))
         responders = [(n, hook, _is_async(hook)) for n, entry in enumerate(self.entries) if (hook := _hook(entry, "on_response"))]
         bodies = [(n, _hook(entry, "on_chunk"), _hook(entry, "on_body_end")) for n, entry in enumerate(self.entries)]
@@ -152,7 +152,7 @@ class Pipeline:
                 self._blame(n, "on_end", ex, error)
 
     def _blame(self, n: int, hook: str, ex: Exchange, error: Exception) -> PluginError:
-        name = self._names[n] if n < self.depth else "the gateway"
+        name = self.names[n] if n < self.depth else "the gateway"
         log.error("%s: %s failed: route=%s request_id=%s", name, hook, ex.route, ex.request_id, exc_info=error)
         return PluginError(reason=f"{name}.{hook}: {type(error).__name__}: {error}")
 

@@ -28,11 +28,18 @@ from gateway.wire import require_c_extensions
 
 log = logging.getLogger("gateway")
 
+Offer = Callable[[Front], None]
 
-def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> int:
+
+def _no_more(front: Front) -> None:
+    return None
+
+
+def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True, offers: Offer = _no_more) -> int:
     """Run until SIGTERM or SIGINT; a second signal ends at once. Returns the exit code. Raises ConfigError.
 
     `load` reads the policy again on SIGHUP, and with `watch` when a file of it has changed; `folder` keeps the state.
+    `offers` adds operations to those of the gateway's own.
     """
     handler = LogHandler(sys.stderr.fileno())
     handler.setFormatter(formatter(policy.telemetry.log.format))
@@ -48,7 +55,7 @@ def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> in
         print(f"gateway: {error}", file=sys.stderr)  # noqa: T201
         return 1
     compiler = Compiler(load, policy, lines.write)
-    return uvloop.run(_run(app, listeners, lines, lambda front: reloader(front, compiler, folder, watch=watch)))
+    return uvloop.run(_run(app, listeners, lines, lambda front: reloader(front, compiler, folder, watch=watch), offers))
 
 
 def _bind(policy: Policy) -> list[Listener]:
@@ -70,7 +77,7 @@ def _bind(policy: Policy) -> list[Listener]:
     return listeners
 
 
-async def _run(app: App, listeners: list[Listener], lines: LineWriter, reloads: Callable[[Front], Reloader]) -> int:
+async def _run(app: App, listeners: list[Listener], lines: LineWriter, reloads: Callable[[Front], Reloader], offers: Offer) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     lines.start()
@@ -91,6 +98,7 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter, reloads: 
     _tune_collector()
     reloader = reloads(front)
     Operations(front, reloader, app.clock).offer(app.control)
+    offers(front)
     loop.add_signal_handler(signal.SIGHUP, reloader.ask)
     reloading = loop.create_task(reloader.run(), name="reload")
     for port in opened:
