@@ -119,8 +119,8 @@ def _told(fields: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """What there is to tell: of what is not, or is as usual, nothing."""
     for name, value in fields.items():
         if name in ("plugins", "attempts"):
-            yield name, [dict(_told(one)) for one in value if one.get("reached", True)]
-        elif value is not None and value is not False and value != [] and name != "reached":
+            value = [dict(_told(one)) for one in value if one.get("reached", True)]
+        if value is not None and value is not False and value != [] and name != "reached":
             yield name, value
 
 

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.config.interpolation import Secret, conceal
-from gateway.telemetry.notes import Notes
+from gateway.telemetry.notes import TEXT, Notes
 from gateway.telemetry.recent import Failure, Kept, Tried
+
+RECOGNIZED = 8
+"""Characters by which the beginning of a secret is known."""
 
 Plugins = list[dict[str, Any]]
 
@@ -70,10 +73,21 @@ def concealed(value: Any, secrets: tuple[Secret, ...]) -> Any:
     """The same JSON value without what came from the environment."""
     match value:
         case str():
-            return conceal(value, secrets)
+            return conceal(_whole(value, secrets), secrets)
         case Mapping():
             return {concealed(key, secrets): concealed(item, secrets) for key, item in value.items()}
         case list() | tuple():
             return [concealed(item, secrets) for item in value]
         case _:
             return value
+
+
+def _whole(text: str, secrets: tuple[Secret, ...]) -> str:
+    """A long text that was cut, with a secret at its end made whole: it would not be known for one."""
+    if len(text) >= TEXT:
+        kept = text.removesuffix("...")
+        for value, _ in secrets:
+            place = kept.find(value[:RECOGNIZED])
+            if place >= 0 and value.startswith(kept[place:]):
+                return kept[:place] + value + "..."
+    return text
