@@ -38,7 +38,7 @@ class Noting(Plugin[NotingSettings]):
         self.text = settings.text
     def on_request(self, ex: Exchange) -> None:
         ex.note("noting", text=self.text, evil="a\\r\\nSet-Cookie: x=1\\u2028\\x00\\x7f", object=self)
-        for n in range(len(self.text)):
+        for n in range(9 if self.text == "much" else 0):
             ex.note("noting", text="€" * 300)
     def explain(self, ex: Exchange) -> str:
         return f"notes {self.text}"
@@ -153,7 +153,7 @@ async def test_notes_cannot_leave_their_field_and_secrets_are_named(folder: Path
 
 
 async def test_what_is_too_long_is_left_out_and_that_is_said(folder: Path) -> None:
-    (answer,), _ = await asked(folder, get("/noted", f"Gateway-Debug: {GOOD}"), env={"TEXT": "hunt" * 100})
+    (answer,), _ = await asked(folder, get("/noted", f"Gateway-Debug: {GOOD}"), env={"TEXT": "much"})
     it = told(answer)
     assert it["cut"] is True and it["route"] == "noted" and [plugin["name"] for plugin in it["plugins"]][-1] == "respond"
 
