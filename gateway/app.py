@@ -40,8 +40,8 @@ class App:
         clock: Callable[[], float] = time.monotonic,
         upstream: Callable[[str, UpstreamSettings], Upstream] | None = None,
         before: App | None = None,
-        control: Control | None = None,
         outbound: Http | None = None,
+        control: Control | None = None,
     ) -> None:
         """Opens nothing. Raises ConfigError with all that plugins and upstreams refuse of their settings.
 
@@ -62,7 +62,7 @@ class App:
         make = upstream or self._new_upstream
         self.upstreams = {name: self._upstream(name, settings, make, before) for name, settings in policy.upstreams.items()}
         if upstream is None:  # a rehearsal asks nobody
-            self.running.checks += [Check(name, settings) for name, settings in policy.checks.items()]
+            self.running.checks += [Check(name, settings, self._outbound) for name, settings in policy.checks.items()]
         self.routes = tuple(self._route(route) for route in policy.routes)
         self._unrouted = self.running.pipelines[""] = Pipeline(self._entries(policy.plugins, ""), _unrouted)
         if self._mistakes:

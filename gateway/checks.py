@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import re
-import ssl
-from urllib.parse import urlsplit
 
 from gateway.config.address import address
 from gateway.config.readiness import CheckSettings
+from gateway.errors import CallFailed
+from gateway.plugin import Http
 
 log = logging.getLogger("gateway.checks")
 
 FAILS = 2
 """Looks in a row that must fail, when one has passed before: one lost packet takes no gateway out of service."""
-LINE = 1024
-"""Bytes of a status line."""
-
-_STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})[ \r\n]")
+BODY = 64 << 10
+"""Bytes of an answer that are read; one that is longer is no health check's."""
 
 
-class Failed(Exception):
-    """Why a look failed, for the operator."""
+LATER = 1.0
+"""Seconds by which a call's own deadline comes after the check's, which tells of it."""
 
 
 class Check:
-    """`first` looks once, `start` goes on looking until `stop`. `failure` is why it fails; empty while it passes."""
+    """`look` looks once, `start` goes on looking until `stop`. `failure` is why it fails; empty while it passes."""
 
-    def __init__(self, name: str, settings: CheckSettings) -> None:
+    def __init__(self, name: str, settings: CheckSettings, http: Http) -> None:
         self.name = name
         self.is_required = settings.required
         self.failure = "not looked at yet"
         self._settings = settings
+        self._http = http
         self._failed = FAILS  # in a row
         self._looking: asyncio.Task[None] | None = None
 
@@ -48,15 +45,17 @@ class Check:
         """One look; never raises, and takes no longer than its timeout."""
         try:
             async with asyncio.timeout(self._settings.timeout):
-                await self._ask()
+                why = await self._ask()
         except TimeoutError:
-            self._fail(f"no answer within {self._settings.timeout:g} s")
-        except (Failed, OSError, ValueError) as error:  # ssl.SSLError is an OSError; ValueError: a name that IDNA refuses
-            self._fail(str(error))
-        else:
-            if self.failure and self._looking is not None:
-                log.info("check %s passes", self.name)
-            self._failed, self.failure = 0, ""
+            why = f"no answer within {self._settings.timeout:g} s"
+        except Exception as error:  # whatever keeps it from passing: a look that ended its task would leave the last outcome standing
+            why = str(error) or type(error).__name__
+        if why:
+            self._fail(why)
+            return
+        if self.failure and self._looking is not None:
+            log.info("check %s passes", self.name)
+        self._failed, self.failure = 0, ""
 
     def _fail(self, why: str) -> None:
         self._failed += 1
@@ -71,27 +70,22 @@ class Check:
             await asyncio.sleep(self._settings.interval)
             await self.look()
 
-    async def _ask(self) -> None:
+    async def _ask(self) -> str:
+        """Why it fails; nothing when it passes."""
         if self._settings.tcp is not None:
             _, writer = await asyncio.open_connection(*address(self._settings.tcp))
             writer.close()
-        elif self._settings.http is not None:
-            await _get(self._settings.http)
+            return ""
+        assert self._settings.http is not None
+        try:
+            reply = await self._http("GET", self._settings.http, {}, b"", LATER + self._settings.timeout, BODY)
+        except CallFailed as error:
+            return _told(error.__cause__)
+        return "" if reply.status < 400 else f"it answers {reply.status}"
 
 
-async def _get(url: str) -> None:
-    """A GET of which only the status is read. Raises Failed, OSError and ValueError."""
-    parts = urlsplit(url)
-    tls = ssl.create_default_context() if parts.scheme == "https" else None
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port or (443 if tls else 80), ssl=tls, limit=LINE)
-    try:
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        writer.write(f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: gateway-check\r\nConnection: close\r\n\r\n".encode())
-        status = _STATUS.match(await reader.readline())
-        if status is None:
-            raise Failed("it does not answer in HTTP")
-        if status[1] >= b"400":
-            raise Failed(f"it answers {status[1].decode()}")
-    finally:
-        with contextlib.suppress(RuntimeError):  # the loop has gone
-            writer.transport.abort()
+def _told(cause: BaseException | None) -> str:
+    """Without the URL, whose query may hold a secret, and without what was answered."""
+    if cause is None:
+        return f"its answer is longer than {BODY >> 10} KiB"
+    return (cause.strerror if isinstance(cause, OSError) else None) or f"it does not answer in HTTP ({type(cause).__name__})"

@@ -16,9 +16,11 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origi
 from pydantic import Field
 
 from gateway import errors
+from gateway.bearer import CHALLENGE, has_token
 from gateway.config.header import HeaderName, HeaderValue
 from gateway.config.placeholders import Placeholders
 from gateway.config.settings import Duration, File, Many, OneOrMany, Percent, Rate, Settings, Size
+from gateway.config.token import Token
 from gateway.control import Control, ControlError
 from gateway.errors import (
     BadRequest,
@@ -36,6 +38,7 @@ from gateway.store.memory import Decision, MemoryStore
 from gateway.template import folded_segments
 
 __all__ = [
+    "CHALLENGE",
     "Answers",
     "Attempt",
     "BadRequest",
@@ -68,10 +71,12 @@ __all__ = [
     "Reply",
     "Settings",
     "Size",
+    "Token",
     "Unauthorized",
     "Unavailable",
     "errors",
     "folded_segments",
+    "has_token",
     "new_id",
 ]
 

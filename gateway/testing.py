@@ -125,8 +125,8 @@ def host(
 ) -> Host:
     """A host whose store is memory, whose access log is the list `lines`; ready, and with a policy gone stale, if you say so.
 
-    One that is not ready drains unless you say otherwise. `answers` are those of the operations that a plugin asks for by name. Its
-    plugin calls `service` and watches `files`; what lies below it is known once it is in a `pipeline`.
+    Its plugin calls `service` and watches `files`; what lies below it is known once it is in a `pipeline`. One that is not ready drains
+    unless you say otherwise; `answers` are those of the operations that a plugin asks for by name.
     """
     clock = clock or Clock()
     kept = [] if lines is None else lines
@@ -139,11 +139,11 @@ def host(
         write_line=kept.append,
         is_ready=lambda: ready,
         has_stale_policy=lambda: stale,
+        is_draining=lambda: not ready if draining is None else draining,
+        ask=_control(answers or {}).call,
         below=partial(fetch, lambda route: None),
         outbound=(service or FakeService()).call,
         watched=(files or FakeFiles()).watch,
-        is_draining=lambda: not ready if draining is None else draining,
-        ask=_control(answers or {}).call,
     )
 
 

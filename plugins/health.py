@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import re
-from collections.abc import Sequence
 from typing import Annotated
 
 import orjson
@@ -13,6 +11,7 @@ from pydantic import AfterValidator
 from pydantic.json_schema import WithJsonSchema
 
 from gateway.plugin import (
+    CHALLENGE,
     Answers,
     ControlError,
     Exchange,
@@ -23,9 +22,11 @@ from gateway.plugin import (
     Plugin,
     Reply,
     Settings,
+    Token,
     Unauthorized,
     Unavailable,
     errors,
+    has_token,
 )
 
 RETRY_AFTER = "1"
@@ -36,7 +37,6 @@ _STALE = orjson.dumps({"status": "ok", "policy": "stale"})
 _DRAINING = orjson.dumps({"status": "draining"})
 _UNREADY = orjson.dumps({"status": "unready"})
 
-CHALLENGE = [("WWW-Authenticate", 'Bearer realm="gateway"')]
 PATIENCE = 5.0
 """Seconds for what the gateway says of itself, which may be asked of many processes."""
 
@@ -57,9 +57,8 @@ class HealthSettings(Settings):
         "while the gateway drains or a required check fails, and `policy: stale` while a newer policy is refused; PATH/liveness says 200 "
         "as long as the gateway's loop turns.",
     )
-    token: str | None = Field(
+    token: Token | None = Field(
         None,
-        min_length=16,
         description="Who sends `Authorization: Bearer TOKEN` is shown the insides: readiness in detail, PATH/metrics, PATH/workers. "
         "Without one here these two do not exist; `server.observe` has them, too.",
     )
@@ -75,7 +74,7 @@ class Health(Plugin[HealthSettings]):
     def __init__(self, settings: HealthSettings, host: Host) -> None:
         super().__init__(settings, host)
         base = _loose(settings.path)
-        self._token = None if settings.token is None else settings.token.encode()
+        self._token = settings.token
         # The summary says what readiness says, for whoever asks only there is a load balancer.
         self._operations = {base: "health", f"{base}/readiness": "health", f"{base}/liveness": "liveness"}
         if self._token is not None:
@@ -104,15 +103,10 @@ class Health(Plugin[HealthSettings]):
             raise NotFound("There is no such check.")
         if ex.method not in ("GET", "HEAD"):
             raise errors.MethodNotAllowed(("GET", "HEAD"))
-        is_inside = self._token is not None and operation != "liveness" and self._has_token(ex.headers.getall("Authorization", ()))
+        is_inside = self._token is not None and operation != "liveness" and has_token(ex.headers.getall("Authorization", ()), self._token)
         if operation in ("metrics_json", "workers") and not is_inside:
-            raise Unauthorized("Send the token of the health plugin as Authorization: Bearer TOKEN.", headers=CHALLENGE)
+            raise Unauthorized("Send the token of the health plugin as Authorization: Bearer TOKEN.", headers=[CHALLENGE])
         return operation, is_inside
-
-    def _has_token(self, sent: Sequence[str]) -> bool:
-        scheme, _, credentials = (sent[0] if len(sent) == 1 else "").partition(" ")
-        is_right = hmac.compare_digest(credentials.strip().encode(errors="surrogateescape"), self._token or b"")
-        return is_right and scheme.lower() == "bearer"
 
     def _summary(self) -> Reply:
         if self.host.is_ready():

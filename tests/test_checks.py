@@ -16,6 +16,7 @@ from gateway.app import App
 from gateway.checks import Check
 from gateway.config.policy import loads
 from gateway.config.readiness import CheckSettings
+from gateway.outbound import Outbound
 
 
 def settings(**written: Any) -> CheckSettings:
@@ -48,6 +49,15 @@ async def looked(check: Check) -> str:
     return check.failure
 
 
+async def asked(**written: Any) -> str:
+    """What one look finds."""
+    outbound = Outbound()
+    try:
+        return await looked(Check("database", settings(**written), outbound.call))
+    finally:
+        await outbound.close()
+
+
 @pytest.mark.parametrize(
     ("data", "failure"),
     [
@@ -59,19 +69,23 @@ async def looked(check: Check) -> str:
         (b"SSH-2.0-OpenSSH_9.2\r\n", "it does not answer in HTTP"),
         (b"", "it does not answer in HTTP"),
         (b"HTTP/1.1 2000 OK\r\n\r\n", "it does not answer in HTTP"),
-        (b"H" * 5000, "Separator is not found, and chunk exceed the limit"),
+        (b"H" * 500_000, "it does not answer in HTTP"),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 500_000, "its answer is longer than 64 KiB"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", "it does not answer in HTTP"),
         (None, "no answer within 0.3 s"),
     ],
 )
 async def test_by_http(data: bytes | None, failure: str) -> None:
     async with answering(data) as port:
-        assert (await looked(Check("auth", settings(http=f"http://127.0.0.1:{port}/health?deep=1")))).startswith(failure)
+        told = await asked(http=f"http://127.0.0.1:{port}/health?token=sesame")
+    assert told.startswith(failure) and bool(told) is bool(failure)
+    assert "sesame" not in told and told.isprintable()
 
 
 async def test_by_tcp() -> None:
     async with answering(b"") as port:
-        assert await looked(Check("database", settings(tcp=f"127.0.0.1:{port}"))) == ""
-    assert "Connect call failed" in await looked(Check("database", settings(tcp=f"127.0.0.1:{port}")))
+        assert await asked(tcp=f"127.0.0.1:{port}") == ""
+    assert "Connect call failed" in await asked(tcp=f"127.0.0.1:{port}")
 
 
 async def test_a_port_that_takes_no_more_is_given_up_in_time() -> None:
@@ -84,7 +98,7 @@ async def test_a_port_that_takes_no_more_is_given_up_in_time() -> None:
             with contextlib.suppress(BlockingIOError):
                 one.connect(full.getsockname())
         begun = asyncio.get_running_loop().time()
-        failure = await looked(Check("database", settings(tcp=f"127.0.0.1:{full.getsockname()[1]}")))
+        failure = await asked(tcp=f"127.0.0.1:{full.getsockname()[1]}")
         assert failure == "no answer within 0.3 s"
         assert asyncio.get_running_loop().time() - begun < 1
         for one in waiting:
@@ -93,21 +107,22 @@ async def test_a_port_that_takes_no_more_is_given_up_in_time() -> None:
 
 async def test_tls_that_is_none() -> None:
     async with answering(b"HTTP/1.1 200 OK\r\n\r\n") as port:
-        assert await looked(Check("auth", settings(http=f"https://127.0.0.1:{port}"))) != ""
+        assert await asked(http=f"https://127.0.0.1:{port}") != ""
 
 
 async def test_a_name_that_there_is_not() -> None:
-    assert await looked(Check("database", settings(tcp="nowhere.invalid:5432", timeout="5s"))) != ""
+    assert await asked(tcp="nowhere.invalid:5432", timeout="5s") != ""
 
 
 async def test_one_failure_after_a_pass_is_no_outage(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    outcomes = iter([None, OSError("gone"), None, OSError("gone"), OSError("gone"), OSError("gone"), None])
-    check = Check("database", settings(tcp="127.0.0.1:1"))
+    outcomes = iter([None, OSError(), None, RuntimeError(), OSError("gone"), OSError("gone"), None])
+    check = Check("database", settings(tcp="127.0.0.1:1"), Outbound().call)
 
-    async def ask() -> None:
+    async def ask() -> str:
         if (outcome := next(outcomes)) is not None:
             raise outcome
+        return ""
 
     monkeypatch.setattr(check, "_ask", ask)
     assert check.failure == "not looked at yet"
@@ -119,11 +134,12 @@ async def test_one_failure_after_a_pass_is_no_outage(monkeypatch: pytest.MonkeyP
 
 
 async def test_it_looks_again_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    check = Check("database", settings(tcp="127.0.0.1:1", interval="100ms"))
+    check = Check("database", settings(tcp="127.0.0.1:1", interval="100ms"), Outbound().call)
     looks = asyncio.Semaphore(0)
 
-    async def ask() -> None:
+    async def ask() -> str:
         looks.release()
+        return ""
 
     monkeypatch.setattr(check, "_ask", ask)
     check.start()

@@ -52,7 +52,7 @@ def public_admin(subject: Subject) -> Iterator[Mistake]:
     Listen on loopback, and come by `ssh -L` or `kubectl port-forward`.
 
         server:
-          admin: {address: 0.0.0.0:9192, token: kPq8wN3vXz}
+          admin: {address: 0.0.0.0:9192, token: kPq8wN3vXzkPq8wN3vXz}
     """
     admin = subject.policy.server.admin
     if admin is not None and not is_loopback(address(admin.address)[0]):

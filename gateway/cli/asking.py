@@ -54,10 +54,10 @@ class AdminPort(NamedTuple):
             connection.sock.settimeout(patience)
             headers = {"Accept": "application/json"} | ({} if self.token is None else {"Authorization": f"Bearer {self.token}"})
             connection.request(method, path, None if body is None else json.dumps(body), headers)
-            response = connection.getresponse()
-            if response.headers["Server"] != SERVER:
-                raise Unanswered(f"what answers at {self} is no gateway's admin port")
-            answer = json.loads(response.read())
+            with connection.getresponse() as response:
+                if response.headers["Server"] != SERVER:
+                    raise Unanswered(f"what answers at {self} is no gateway's admin port")
+                answer = json.loads(response.read())
         except ConnectionRefusedError:
             why = f"nothing listens at {self}, the policy's server.admin; is the gateway running, and since that was written?"
             raise Unanswered(why) from None

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, ClassVar, Self
+from typing import ClassVar, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from gateway.config.address import Address, address, is_loopback
 from gateway.config.settings import Settings
-
-_TOKEN = re.compile(r"[!-~]+")
-
-
-def token(value: str) -> str:
-    """What can stand in `Authorization: Bearer`. Raises ValueError."""
-    if _TOKEN.fullmatch(value) is None:
-        raise ValueError("a token is ASCII without blanks, and not empty; make one: openssl rand -hex 32")
-    return value
-
-
-Token = Annotated[str, AfterValidator(token)]
+from gateway.config.token import Token
 
 
 class Observe(Settings):

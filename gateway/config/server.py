@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic.json_schema import WithJsonSchema
 
 from gateway.config.address import Address, address
@@ -127,6 +127,22 @@ class ServerSettings(Settings):
     limits: Limits = Field(default_factory=Limits, description="What one client may ask of the gateway's memory.")
     timeouts: Timeouts = Field(default_factory=Timeouts, description="How long the gateway waits for its clients.")
     debug: DebugSettings = Field(default_factory=DebugSettings, description="How one request is looked at while traffic flows.")
+
+    @model_validator(mode="after")
+    def _have_ports_of_their_own(self) -> Self:
+        taken: list[tuple[str, Listener | Observe | Admin]] = [("listen", listener) for listener in self.listen]
+        for name, port in (("observe", self.observe), ("admin", self.admin)):
+            if port is not None:
+                for other, place in taken:
+                    if _overlap(address(port.address), address(place.address)):
+                        raise ValueError(f"{name} and {other} both want {port.address}; write another port")
+                taken.append((name, port))
+        return self
+
+
+def _overlap(one: tuple[str, int], other: tuple[str, int]) -> bool:
+    """Whether one socket only can have both. Linux would let them be bound, and then refuse to listen."""
+    return one[1] == other[1] != 0 and (one[0] == other[0] or bool({one[0], other[0]} & {"0.0.0.0", "::"}))
 
 
 class LogSettings(Settings):

@@ -1,4 +1,4 @@
-"""One port: a socket of its own, few connections, a deadline for each, one request on each."""
+"""One port: a socket of its own, and a table of what it answers, each within a deadline."""
 
 from __future__ import annotations
 
@@ -13,17 +13,14 @@ from aiohttp import web
 from gateway.control import Arguments, Control, ControlError
 from gateway.errors import BadRequest, GatewayError, MethodNotAllowed, NotFound, PayloadTooLarge, PluginError, RequestTimeout, Unavailable
 from gateway.exchange import Reply, new_id, problem
+from gateway.ports.connections import Connections, response
 from gateway.ports.endpoint import Endpoint, Endpoints, refused
 from gateway.ports.guard import Guard
 
 log = logging.getLogger("gateway.ports")
 
-MOST = 64
-"""Connections at once; those beyond are closed. Probes and scrapers are few, and whoever wants them all gets no file of the gateway's."""
-HEAD = 5.0
-"""Seconds for a request's head, from the connection on."""
 BODY = 5.0
-"""Seconds for its body."""
+"""Seconds for a request's body."""
 SEND = 10.0
 """Seconds to take the reply."""
 BODY_LIMIT = 64 << 10
@@ -43,14 +40,14 @@ class Port:
         self._endpoints = endpoints
         self._guard = guard
         self._control = control
-        self._connections: _Connections | None = None
+        self._connections: Connections | None = None
         self._server: asyncio.Server | None = None
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     async def start(self) -> None:
-        self._connections = _Connections(self._respond)
+        self._connections = Connections(self._respond)
         self._server = await asyncio.get_running_loop().create_server(self._connections, sock=self._socket)
         log.info("%s port on http://%s", self.name, self)
 
@@ -76,7 +73,7 @@ class Port:
         except Exception as error:
             reply = problem(PluginError(), request_id)
             log.error("%s port: %s %s failed: request_id=%s", self.name, request.method, request.path, request_id, exc_info=error)
-        return _response(reply, request_id)
+        return response(reply, request_id)
 
     async def _reply(self, request: web.BaseRequest) -> Reply:
         assert self._connections is not None
@@ -134,55 +131,3 @@ async def _body(request: web.BaseRequest) -> bytes:
     except TimeoutError:
         raise RequestTimeout from None
     return bytes(data)
-
-
-def _response(reply: Reply, request_id: str) -> web.Response:
-    assert reply.entity is not None
-    response = web.Response(status=reply.status, headers=reply.headers, body=reply.entity.data)
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["Server"] = "gateway"  # not aiohttp's version and Python's
-    response.headers["X-Request-Id"] = request_id
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.force_close()
-    return response
-
-
-class _Connections(web.Server):
-    """aiohttp's server with what it leaves to a proxy in front: how many connections, and how long each may last."""
-
-    def __init__(self, respond: Any) -> None:
-        super().__init__(respond)
-        self._running = asyncio.get_running_loop()
-        self._ends: dict[Any, asyncio.TimerHandle] = {}
-
-    def __call__(self) -> web.RequestHandler:
-        return _Protocol(self, loop=self._running, lingering_time=1.0, auto_decompress=False, access_log=None, logger=log)  # type: ignore[arg-type]
-
-    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        super().connection_made(handler, transport)
-        if len(self._ends) >= MOST:
-            transport.abort()
-        else:
-            self._ends[handler] = self._running.call_later(HEAD, transport.abort)
-
-    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
-        super().connection_lost(handler, exc)
-        if (end := self._ends.pop(handler, None)) is not None:
-            end.cancel()
-
-    def allow(self, request: web.BaseRequest, seconds: float) -> None:
-        """The request's connection may last for so long from now on, and no longer."""
-        handler, transport = request.protocol, request.transport
-        if transport is not None and handler in self._ends:
-            self._ends[handler].cancel()
-            self._ends[handler] = self._running.call_later(seconds, transport.abort)
-
-
-class _Protocol(web.RequestHandler):
-    """aiohttp's, whose own errors are told as ours are."""
-
-    def handle_error(
-        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
-    ) -> web.StreamResponse:
-        request_id = new_id()
-        return _response(problem(BadRequest() if status == 400 else PluginError(), request_id), request_id)

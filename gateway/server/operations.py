@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable
@@ -84,7 +85,8 @@ class Operations:
     async def policy(self, arguments: Arguments) -> Any:
         """The policy in force, without its secrets."""
         policy = self._front.app.policy
-        return {"file": str(policy.path), "revision": self._reloader.state.revision, "policy": policy.masked}
+        revision = self._reloader.state.revision
+        return {"file": str(policy.path), "revision": revision, "policy": await asyncio.to_thread(policy.masked)}
 
     async def log_level(self, arguments: Arguments) -> Any:
         return {"level": _level()}

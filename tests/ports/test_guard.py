@@ -10,7 +10,7 @@ from gateway.errors import GatewayError
 from gateway.exchange import Headers
 from gateway.ports.guard import Guard
 
-TOKEN = "kPq8wN3vXz"
+TOKEN = "kPq8wN3vXzkPq8wN3vXz"
 
 
 def status(guard: Guard, *fields: tuple[str, str]) -> int:

@@ -14,13 +14,15 @@ import pytest
 
 from gateway.config.server import ServerSettings
 from gateway.control import Arguments, Control, ControlError
-from gateway.ports import opening, port
+from gateway.ports import connections, opening, port
+from gateway.ports.connections import MOST
 from gateway.ports.endpoint import Endpoint
 from gateway.ports.guard import Guard
-from gateway.ports.port import BODY_LIMIT, MOST, Port
+from gateway.ports.port import BODY_LIMIT, Port
 from tests.http import judge
 from tests.http.client import Answer, answers
 
+OLD, NEW = "old-old-old-old-old", "new-new-new-new-new"
 TABLE = {
     "/echo": {"GET": Endpoint("echo"), "PUT": Endpoint("echo")},
     "/hang": {"POST": Endpoint("hang", deadline=0.05)},
@@ -165,7 +167,7 @@ async def test_one_request_on_a_connection() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"GET /echo HTT", b"GET /echo HTTP/1.1\r\nHost: localhost\r\n"])
 async def test_half_a_head_is_not_waited_for(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(port, "HEAD", 0.05)
+    monkeypatch.setattr(connections, "HEAD", 0.05)
     async with opened() as one:
         reader, writer = await asyncio.open_connection("127.0.0.1", one.port)
         writer.write(data)
@@ -259,23 +261,23 @@ async def test_an_address_that_cannot_be_had_is_named_and_none_stays_open() -> N
 @pytest.mark.parametrize(
     ("now", "token"),
     [
-        ({"address": "127.0.0.1:0", "token": "new"}, "new"),
+        ({"address": "127.0.0.1:0", "token": NEW}, NEW),
         ("127.0.0.1:0", ""),
-        ({"address": "127.0.0.1:1", "token": "new"}, "old"),  # another address: that needs a restart, and the token with it
-        ("127.0.0.1:1", "old"),
-        (None, "old"),
+        ({"address": "127.0.0.1:1", "token": NEW}, OLD),  # another address: that needs a restart, and the token with it
+        ("127.0.0.1:1", OLD),
+        (None, OLD),
     ],
 )
 async def test_the_token_follows_a_reload_and_never_opens_what_was_closed(now: Any, token: str) -> None:
-    bound = settings(admin={"address": "127.0.0.1:0", "token": "old"})
+    bound = settings(admin={"address": "127.0.0.1:0", "token": OLD})
     (one,) = opening.ports(bound, lambda: settings(admin=now), Control())
     await one.start()
     statuses = {}
-    for sent_token in ("old", "new", ""):
+    for sent_token in (OLD, NEW, ""):
         (answer,) = await sent(one, request("/status", "GET", b"", f"Authorization: Bearer {sent_token}"))
         statuses[sent_token] = answer.status
     await one.stop()
-    assert {name for name, status in statuses.items() if status != 401} == ({token} if token else {"old", "new", ""})
+    assert {name for name, status in statuses.items() if status != 401} == ({token} if token else {OLD, NEW, ""})
 
 
 async def test_head_has_no_body() -> None:
