@@ -90,7 +90,7 @@ class DebugSettings(Settings):
         "about it, and how long that took. At least 32 characters, as `openssl rand -hex 32` makes them; empty: there are no such answers.",
     )
     recent: int = Field(
-        4096, ge=0, le=1_000_000, description="Exchanges that `gateway explain --request ID` remembers, at some 500 bytes each; 0: none."
+        4096, ge=0, le=1_000_000, description="Exchanges that `gateway explain --request ID` remembers, about 1 KiB each; 0: none."
     )
 
     @field_validator("secret")

@@ -38,8 +38,11 @@ def plain(notes: Notes) -> Notes:
                 if len(value) > SHORT:
                     return _copy(notes)
             elif kind is list:
-                if len(value) > FEW or not all(type(item) is str and len(item) <= SHORT for item in value):
+                if len(value) > FEW:
                     return _copy(notes)
+                for item in value:
+                    if type(item) is not str or len(item) > SHORT:
+                        return _copy(notes)
             elif kind not in _ATOMS:
                 return _copy(notes)
     return notes

@@ -56,7 +56,7 @@ class Kept(NamedTuple):
 
 
 class Recent:
-    """A ring of `size` exchanges; the next takes the oldest's place. At most some 16 KiB each, in practice half of one."""
+    """A ring of `size` exchanges; the next takes the oldest's place. At most some 16 KiB each, as a rule less than one."""
 
     __slots__ = ("_clock", "_next", "_ring", "size")
 
