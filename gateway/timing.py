@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from gateway.exchange import Reply
 from gateway.pipeline import Pipeline
 
 Clock = Callable[[], float]
@@ -17,28 +18,26 @@ class TimedPipeline(Pipeline):
     __slots__ = ("down", "up")
 
     def __init__(self, pipeline: Pipeline, clock: Clock) -> None:
-        super().__init__(pipeline.entries, pipeline.send)
+        super().__init__(pipeline.entries, pipeline.send, pipeline._observed)
         self.down: Times = [None] * self.depth  # seconds in each plugin's on_request, what it waited for among them; None: not called
         self.up: Times = [None] * self.depth  # the same for on_response
-        self._down = tuple((n, _timed(hook, is_async, clock, self.down, n), is_async) for n, hook, is_async in self._down)
-        self._up = tuple(
-            tuple((n, _timed(hook, is_async, clock, self.up, n), is_async) for n, hook, is_async in steps) for steps in self._up
-        )
+        self._down = tuple((n, _timed(hook, clock, self.down, n)) for n, hook in self._down)
+        self._up = tuple(tuple((n, _timed(hook, clock, self.up, n)) for n, hook in steps) for steps in self._up)
 
 
-def _timed(hook: Any, is_async: bool, clock: Clock, times: Times, n: int) -> Any:
+def _timed(hook: Any, clock: Clock, times: Times, n: int) -> Any:
+    async def wait(found: Awaitable[Reply | None], begun: float) -> Reply | None:
+        try:
+            return await found
+        finally:
+            times[n] = clock() - begun
+
     def call(*arguments: Any) -> Any:
         begun = clock()
         try:
-            return hook(*arguments)
+            found = hook(*arguments)
         finally:
             times[n] = clock() - begun
+        return found if found is None or isinstance(found, Reply) else wait(found, begun)
 
-    async def wait(*arguments: Any) -> Any:
-        begun = clock()
-        try:
-            return await hook(*arguments)
-        finally:
-            times[n] = clock() - begun
-
-    return wait if is_async else call
+    return call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from gateway.exchange import Exchange, Reply
 from gateway.pipeline import Pipeline
@@ -34,6 +35,15 @@ class Waiting(Plugin[NoSettings]):
         return None
 
 
+class Future(Plugin[NoSettings]):
+    def on_request(self, ex: Exchange) -> Awaitable[Reply | None]:
+        CLOCK.advance(32)
+        answer: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(CLOCK.advance, 64)
+        asyncio.get_running_loop().call_soon(answer.set_result, None)
+        return answer
+
+
 class Failing(Plugin[NoSettings]):
     def on_request(self, ex: Exchange) -> Reply | None:
         CLOCK.advance(16)
@@ -54,7 +64,7 @@ def test_each_plugin_s_time_is_its_own() -> None:
     reply = run(made, exchange())
     assert made.down == [1, None, 4, 1] and made.up == [2, None, 8, 2]
     assert reply.status == 200 and reply.headers.getall("Passed") == ["slow", "slow"]
-    assert made.is_async and made.names == plain.names and made.depth == plain.depth
+    assert made.needs_task and made.names == plain.names and made.depth == plain.depth
 
 
 def test_what_fails_has_taken_its_time_and_what_is_below_none() -> None:
@@ -67,3 +77,9 @@ def test_the_pipeline_it_is_made_of_stays_as_it_is() -> None:
     plain, made = timed(Slow)
     run(plain, exchange())
     assert made.down == [None]
+
+
+def test_what_a_future_is_waited_for_counts_and_needs_no_task() -> None:
+    _, made = timed(Slow, Future)
+    assert run(made, exchange()).status == 200
+    assert made.down == [1, 96] and not made.needs_task

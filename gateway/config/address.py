@@ -39,9 +39,11 @@ def address(value: Any) -> tuple[str, int]:
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches what listens there; of names that is known of `localhost` alone."""
     try:
-        return ip_address(host).is_loopback
+        found = ip_address(host)
     except ValueError:
         return host.lower() == "localhost"
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return (mapped or found).is_loopback  # Python 3.13 looks into a mapped one, those before it do not
 
 
 def _is_address(value: Any) -> Any:

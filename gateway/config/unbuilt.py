@@ -48,7 +48,6 @@ PLUGINS = frozenset(
         "idempotency",
         "ip_filter",
         "jobs_api",
-        "metrics",
         "purge",
         "sanitize",
         "tracing",

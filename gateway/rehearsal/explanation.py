@@ -21,6 +21,7 @@ from gateway.router import Route
 from gateway.running import Running
 from gateway.server.front import Front
 from gateway.steps import Step, refuses, steps
+from gateway.telemetry.metrics.families import Metrics
 from gateway.upstream import Upstream, request_head
 
 Secrets = tuple[Secret, ...]
@@ -54,6 +55,7 @@ class _Reading(App):
     def __init__(self, app: App) -> None:
         self.policy, self.routes, self.clock = app.policy, app.routes, app.clock
         self.running = Running()
+        self.metrics = Metrics()  # what is only read does not count
         self.exchange: Exchange | None = None
 
     def find(self, ex: Exchange) -> Pipeline:

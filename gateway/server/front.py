@@ -47,6 +47,8 @@ class Front:
         self._sweep: asyncio.TimerHandle | None = None
         self._looks = 0
         self._settings: ServerSettings | None = None
+        description = "Requests that were refused before they were any route's, by the status of the answer."
+        self._refused = app.metrics.counter("gateway.refused", description, ("status",))
         self.adopt(app)
 
     def adopt(self, app: App) -> None:
@@ -90,6 +92,10 @@ class Front:
     def admits(self, token: str, ex: Exchange) -> bool:
         """Whether this debug token lets the client of `ex`, which has its route, see what is decided about it."""
         return bool(self._debug_secret) and admits(self._debug_secret, token, ex, time.time())
+
+    def refused(self, status: int) -> None:
+        """A connection was answered without an exchange."""
+        self._refused.bind(status=status).add()
 
     def peer(self, transport: Any, scheme: str) -> Peer:
         name = transport.get_extra_info("peername")

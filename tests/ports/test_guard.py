@@ -37,7 +37,8 @@ def status(guard: Guard, *fields: tuple[str, str]) -> int:
         ("127.0.0.1", "127.0.0.1.nip.io", 403),
         ("127.0.0.1", "10.0.0.7:9192", 403),
         ("127.0.0.1", "0.0.0.0:9192", 403),  # browsers on Linux reach 127.0.0.1 by it
-        ("127.0.0.1", "[::ffff:127.0.0.1]", 403),
+        ("127.0.0.1", "[::ffff:127.0.0.1]", 200),
+        ("127.0.0.1", "[::ffff:10.0.0.7]", 403),
         ("127.0.0.1", "localhost@evil.test", 400),
         ("127.0.0.1", "", 400),
         ("0.0.0.0", "gateway.internal:9191", 200),  # by whatever name Prometheus has for it
