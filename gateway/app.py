@@ -76,7 +76,7 @@ class App:
         self._destination = self._where_spans_go()
         self.running.exporter = self._exporter(before)
         self._traces = Traces(policy.telemetry.traces.sample, None if self.running.exporter is None else self.running.exporter.record)
-        self._mask = Mask(policy.telemetry.pii)
+        self.mask = Mask(policy.telemetry.pii)
         make = upstream or self._new_upstream
         self.upstreams = {name: self._upstream(name, settings, make, before) for name, settings in policy.upstreams.items()}
         if upstream is None:  # a rehearsal asks nobody
@@ -149,7 +149,7 @@ class App:
                 watched=_watch,
                 has_stale_policy=self.running.has_stale_policy,
                 traces=self._traces,
-                mask=self._mask,
+                mask=self.mask,
                 is_draining=self.running.is_draining,
                 ask=self.control.call,
             )

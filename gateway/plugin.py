@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args, get_origin
@@ -303,6 +303,14 @@ class Plugin(Generic[S]):
 
     async def stop(self) -> None:
         """After the last request; also right after a failed start."""
+
+    @classmethod
+    def placeholders(cls, settings: S) -> Iterable[tuple[tuple[str, ...], str]]:
+        """The parameters of the route that the settings name, each with the keys that lead there: `(("query", "set", "lead"), "id")`.
+
+        One that the path of a route with this entry lacks is a mistake of the policy, told at these keys.
+        """
+        return ()
 
     def on_request(self, ex: Exchange) -> Reply | Awaitable[Reply | None] | None:
         """Going down: a Reply answers here, None goes on, a GatewayError is an answer too.

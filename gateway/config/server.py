@@ -6,13 +6,16 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 from pydantic.json_schema import WithJsonSchema
 
 from gateway.config.address import Address, address
 from gateway.config.header import HeaderName, HeaderValue
 from gateway.config.ports import Admin, Observe
 from gateway.config.settings import Duration, File, Many, One, OneOrMany, Settings, Size, kind
+
+SECRET = 32
+"""Bytes: fewer than those of the digest would make HMAC-SHA256 weaker than it is (RFC 2104, section 3)."""
 
 
 class ListenerTls(Settings):
@@ -80,6 +83,26 @@ class Timeouts(Settings):
     )
 
 
+class DebugSettings(Settings):
+    """How one request is looked at while traffic flows."""
+
+    secret: Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^(.{{{SECRET},}})?$"})] = Field(
+        "",
+        description="Signs the tokens of `gateway debug-token`: a request with one under `Gateway-Debug` is answered with what was decided "
+        "about it, and how long that took. At least 32 characters, as `openssl rand -hex 32` makes them; empty: there are no such answers.",
+    )
+    recent: int = Field(
+        4096, ge=0, le=1_000_000, description="Exchanges that `gateway explain --request ID` remembers, about 1 KiB each; 0: none."
+    )
+
+    @field_validator("secret")
+    @classmethod
+    def _is_long(cls, value: str) -> str:
+        if 0 < len(value.encode()) < SECRET:
+            raise ValueError(f"a secret has at least {SECRET} characters, or tokens can be forged; make one with openssl rand -hex 32")
+        return value
+
+
 def _listener(value: str) -> Listener:
     return Listener(address=value)
 
@@ -105,6 +128,7 @@ class ServerSettings(Settings):
     )
     limits: Limits = Field(default_factory=Limits, description="What one client may ask of the gateway's memory.")
     timeouts: Timeouts = Field(default_factory=Timeouts, description="How long the gateway waits for its clients.")
+    debug: DebugSettings = Field(default_factory=DebugSettings, description="How one request is looked at while traffic flows.")
 
     @model_validator(mode="after")
     def _have_ports_of_their_own(self) -> Self:

@@ -35,11 +35,18 @@ from gateway.wire import require_c_extensions
 
 log = logging.getLogger("gateway")
 
+Offer = Callable[[Front], None]
 
-def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> int:
+
+def _no_more(front: Front) -> None:
+    return None
+
+
+def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True, offers: Offer = _no_more) -> int:
     """Run until SIGTERM or SIGINT; a second signal ends at once. Returns the exit code. Raises ConfigError.
 
     `load` reads the policy again on SIGHUP, and with `watch` when a file of it has changed; `folder` keeps the state.
+    `offers` adds operations to those of the gateway's own.
     """
     handler = LogHandler(sys.stderr.fileno())
     handler.setFormatter(formatter(policy.telemetry.log.format))
@@ -56,7 +63,7 @@ def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> in
         return 1
     compiler = Compiler(load, policy, lines.write)
     measures = Measures(lambda: [app.metrics.read()], folder)
-    return uvloop.run(_run(app, listeners, lines, measures, lambda front: reloader(front, compiler, folder, watch=watch)))
+    return uvloop.run(_run(app, listeners, lines, measures, lambda front: reloader(front, compiler, folder, watch=watch), offers))
 
 
 def _metrics(folder: Path) -> Metrics:
@@ -86,7 +93,9 @@ def _bind(policy: Policy) -> list[Listener]:
     return listeners
 
 
-async def _run(app: App, listeners: list[Listener], lines: LineWriter, measures: Measures, reloads: Callable[[Front], Reloader]) -> int:
+async def _run(
+    app: App, listeners: list[Listener], lines: LineWriter, measures: Measures, reloads: Callable[[Front], Reloader], offers: Offer
+) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     lines.start()
@@ -107,6 +116,7 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter, measures:
     _tune_collector()
     reloader = reloads(front)
     Operations(front, reloader, app.clock).offer(app.control)
+    offers(front)
     loop.add_signal_handler(signal.SIGHUP, reloader.ask)
     sampler = Sampler(front, lambda: reloader.state)
     sampler.follow_log("access", lambda: lines.dropped)
