@@ -18,7 +18,7 @@ from gateway.detached import fetch
 from gateway.errors import ConfigError, GatewayError, Mistake, NotFound
 from gateway.exchange import Exchange, Reply
 from gateway.pii import Mask
-from gateway.pipeline import Entry, Pipeline, no_upstream
+from gateway.pipeline import Entry, Observed, Pipeline, no_upstream
 from gateway.plugin import Changed, Host, Http, Plugin
 from gateway.router import Route, Router
 from gateway.running import Running
@@ -26,6 +26,9 @@ from gateway.span import Traces
 from gateway.stamp import Stamp, stamp
 from gateway.store.memory import MemoryStore
 from gateway.telemetry.files import LineFile, LineFiles
+from gateway.telemetry.metrics.families import Metrics
+from gateway.telemetry.metrics.owned import OwnedMetrics
+from gateway.telemetry.metrics.shape import Shape
 from gateway.telemetry.tracing.destination import Destination, destination
 from gateway.telemetry.tracing.exporter import SpanExporter
 from gateway.upstream import Target, Upstream
@@ -47,23 +50,28 @@ class App:
         before: App | None = None,
         files: LineFiles | None = None,
         outbound: Http | None = None,
-        control: Control | None = None,
         exporter: Callable[[Destination], SpanExporter] | None = None,
+        control: Control | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         """Opens nothing but `files`. Raises ConfigError with all that plugins and upstreams refuse of their settings.
 
         `upstream` makes each upstream from its name and settings, `outbound` asks other services, in place of real ones: a rehearsal's
-        are stubs. The counters of `before`, and its upstreams that would be made of the same, live on in this one; so does its
-        `control`, which plugins ask. Without `files`, lines for a file go to `write_line`, too. `exporter` makes what sends spans;
-        without it, as in a rehearsal, they are sent nowhere.
+        are stubs. The counters of `before`, and its upstreams that would be made of the same, live on in this one; so do its metrics, its
+        `files`, without which lines for a file go to `write_line`, too, and its `control`, which plugins ask. `exporter` makes what sends
+        spans; without it, as in a rehearsal, they are sent nowhere.
         """
         self.policy = policy
         self.running = Running()
         self.clock = clock  # seconds, monotonic
-        self._store: MemoryStore = MemoryStore(clock) if before is None else before._store
+        self.store: MemoryStore = MemoryStore(clock) if before is None else before.store
         self.control: Control = before.control if before is not None else control or Control()
         self._write_line = write_line
         self._files: LineFiles | None = files if before is None else before._files
+        self.metrics: Metrics = metrics or (Metrics() if before is None else before.metrics)
+        self._observed = _observed(self.metrics)
+        self._defined: dict[str, Shape] = {}
+        self._paths = {route.name: route.match.path for route in policy.routes}
         self._outbound = outbound or self.running.outbound.call
         self._plugins: dict[int, Plugin[Any]] = {}  # by the identity of their entry: a common one is shared by all routes
         self._mistakes: list[Mistake] = []
@@ -72,13 +80,13 @@ class App:
         self._destination = self._where_spans_go()
         self.running.exporter = self._exporter(before)
         self._traces = Traces(policy.telemetry.traces.sample, None if self.running.exporter is None else self.running.exporter.record)
-        self._mask = Mask(policy.telemetry.pii)
+        self.mask = Mask(policy.telemetry.pii)
         make = upstream or self._new_upstream
         self.upstreams = {name: self._upstream(name, settings, make, before) for name, settings in policy.upstreams.items()}
         if upstream is None:  # a rehearsal asks nobody
             self.running.checks += [Check(name, settings, self._outbound) for name, settings in policy.checks.items()]
         self.routes = tuple(self._route(route) for route in policy.routes)
-        self._unrouted = self.running.pipelines[""] = Pipeline(self._entries(policy.plugins, ""), _unrouted)
+        self._unrouted = self.running.pipelines[""] = Pipeline(self._entries(policy.plugins, ""), _unrouted, self._observed)
         if self._mistakes:
             self.running.close_files()
             raise ConfigError(policy.in_order(set(self._mistakes)), policy.files)
@@ -106,7 +114,8 @@ class App:
 
     def _route(self, route: RouteSettings) -> Route:
         upstream = self.upstreams.get(route.upstream or "")
-        pipeline = Pipeline(self._entries(self.policy.entries_for(route), route.name), no_upstream if upstream is None else upstream.send)
+        entries = self._entries(self.policy.entries_for(route), route.name)
+        pipeline = Pipeline(entries, no_upstream if upstream is None else upstream.send, self._observed)
         self.running.pipelines[route.name] = pipeline
         settings = self.policy.upstreams.get(route.upstream or "")
         return Route(
@@ -134,19 +143,21 @@ class App:
                 clock=self.clock,
                 mode=entry.mode,
                 route=route,
-                store=self._store,
+                store=self.store,
                 log=logging.getLogger(f"gateway.plugins.{entry.name}"),
                 write_line=self._write_line,
                 open_lines=partial(_open_lines, self._files, self._write_line, self.running.files),
                 is_ready=self.running.is_ready,
+                metrics=OwnedMetrics(self.metrics, entry.name, route, self._defined),
+                paths=self._paths,
                 below=partial(fetch, self.running.pipelines.get),
                 outbound=self._outbound,
                 watched=_watch,
                 has_stale_policy=self.running.has_stale_policy,
+                traces=self._traces,
+                mask=self.mask,
                 is_draining=self.running.is_draining,
                 ask=self.control.call,
-                traces=self._traces,
-                mask=self._mask,
             )
             try:
                 self._plugins[id(entry)] = entry.plugin(entry.settings, host)
@@ -238,6 +249,12 @@ def _open_lines(
 
 def _watch(host: Host, path: Path, changed: Changed) -> None:
     host.spawn(follow(path, changed), f"watching {path}")
+
+
+def _observed(metrics: Metrics) -> Observed:
+    description = "Requests that an entry in `mode: observe` would have answered itself."
+    family = metrics.counter("gateway.observed", description, ("plugin", "route", "status"))
+    return lambda plugin, route, status: family.bind(plugin=plugin, route=route, status=status).add()
 
 
 async def _unrouted(ex: Exchange, pipeline: Pipeline) -> Reply:

@@ -19,6 +19,7 @@ Headers = CIMultiDict[str]
 
 _version: Callable[[Any], int] = getversion  # changes with the fields; no two dicts have the same
 NO_PARAMS: Mapping[str, str] = {}
+NO_HEADERS = Headers()
 BODY_FIELDS = ("Content-Encoding", "Content-MD5", "Digest", "Content-Digest", "Repr-Digest")
 """Fields that describe the bytes of a body and lie once these are replaced (RFC 9110, section 8; RFC 9530)."""
 
@@ -38,7 +39,6 @@ class Exchange:
 
     __slots__ = (
         "_json",
-        "_request_id",
         "_version",
         "added",
         "attempts",
@@ -51,6 +51,7 @@ class Exchange:
         "content_length",
         "depth",
         "failure",
+        "given_id",
         "groups",
         "has_raw_bytes",
         "headers",
@@ -122,7 +123,7 @@ class Exchange:
         self.has_raw_bytes = False  # a header value may hold bytes that are not UTF-8
         self.depth = 0  # how far down the pipeline it came, and
         self.failure: Exception | None = None  # what its reply tells of, if it failed: both for the pipeline and its front
-        self._request_id = ""
+        self.given_id = ""  # its id, if anybody has asked for it or given it one
         self.body_at_hand: bytes | None = None  # the body when it has been read or replaced
         self.block: HeaderBlock | None = None  # the fields it came with, when its client repeats itself
         self.added = ""  # fields that `headers` has beyond those of `block`, serialized like these
@@ -156,13 +157,13 @@ class Exchange:
     @property
     def request_id(self) -> str:
         """Made when first asked for, so that every exchange can be named, with or without the plugin of that name."""
-        if not self._request_id:
-            self._request_id = new_id()
-        return self._request_id
+        if not self.given_id:
+            self.given_id = new_id()
+        return self.given_id
 
     @request_id.setter
     def request_id(self, value: str) -> None:
-        self._request_id = value
+        self.given_id = value
 
     async def body(self, limit: int | None = None) -> bytes:
         """The whole body, read once and kept. Raises PayloadTooLarge past `limit` (default: the route's) and what cut it."""
@@ -347,6 +348,10 @@ class Attempt:
                 self._headers.add(name, value)
             self.added = ""
         return self._headers
+
+    def forget_headers(self) -> None:
+        """They were sent, and may hold credentials: who keeps the attempt need not keep them."""
+        self._shared, self._headers, self.added = NO_HEADERS, None, ""
 
     @property
     def is_untouched(self) -> bool:

@@ -106,7 +106,7 @@ class AccessLog(Plugin[AccessLogSettings]):
         line: dict[str, Any] = {}
         for name, value in zip(self._fields, chosen, strict=False):
             if value is not None:  # in the loop: before Python 3.12 a comprehension is a call
-                line[name] = value
+                line[name] = value  # noqa: PERF403
         if sampled:
             line["sample"] = self._sample
         if self._headers and (headers := self._chosen_headers(ex)):

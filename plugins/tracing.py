@@ -34,6 +34,7 @@ from gateway.plugin import (
 TRACEPARENT, TRACESTATE = istr("traceparent"), istr("tracestate")
 USER_AGENT = istr("User-Agent")
 FLAGS = ("00", "01", "02", "03")
+"""Of a trace; an id that is made here is random (02)."""
 RANDOM_BITS = 56
 """Of a trace id, its last: those that are random for certain (Trace Context, section 2.3.1), and decide who is sampled."""
 METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
@@ -73,13 +74,18 @@ class Tracing(Plugin[TracingSettings]):
         caller = _caller(headers) if TRACEPARENT in headers or TRACESTATE in headers else None
         if caller is None:
             ex.trace_id = trace_id = getrandbits(128).to_bytes(16).hex()
-            flags = RANDOM | SAMPLED if trace_id[-14:] >= self._least_id else RANDOM
+            if trace_id[-14:] < self._least_id:
+                ex.trace_flags = "02"
+                return
+            ex.trace_flags = "03"
         else:
             ex.trace_id = caller.trace_id
-            flags = caller.flags & RANDOM | (SAMPLED if self._is_sampled(ex, caller) else 0)
-        ex.trace_flags = FLAGS[flags]
-        if flags & SAMPLED and self._record is not None:
-            self._recordings[ex] = _Recording(ex, "" if caller is None else caller.span_id)
+            is_sampled = self._is_sampled(ex, caller)
+            ex.trace_flags = FLAGS[caller.flags & RANDOM | (SAMPLED if is_sampled else 0)]
+            if not is_sampled:
+                return
+        if self._record is not None:
+            self._recordings[ex] = _Recording("" if caller is None else caller.span_id)
 
     def on_attempt(self, ex: Exchange, attempt: Attempt) -> None:
         span_id = getrandbits(64).to_bytes(8).hex()
@@ -219,7 +225,7 @@ class _Recording:
 
     __slots__ = ("parent_id", "span_id", "tries")
 
-    def __init__(self, ex: Exchange, parent_id: str) -> None:
+    def __init__(self, parent_id: str) -> None:
         self.span_id = getrandbits(64).to_bytes(8).hex()
         self.parent_id = parent_id
         self.tries: list[tuple[str, float, int]] = []  # span id, when it began, notes until then

@@ -43,7 +43,6 @@ PLUGINS = frozenset(
         "idempotency",
         "ip_filter",
         "jobs_api",
-        "metrics",
         "purge",
         "sanitize",
         "validate",

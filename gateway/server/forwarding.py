@@ -45,7 +45,7 @@ class Forwarding:
 
     def __init__(self, trusted: Sequence[str]) -> None:
         self._trusted = tuple(ipaddress.ip_network(network) for network in trusted)
-        self._warned = False
+        self.has_warned = False
 
     def trusts(self, peer: str) -> bool:
         address = _parse(peer)
@@ -53,8 +53,8 @@ class Forwarding:
 
     def warn(self, peer: str) -> None:
         """Once: an untrusted peer sends X-Forwarded-For, which is an attack or a forgotten setting."""
-        if not self._warned:
-            self._warned = True
+        if not self.has_warned:
+            self.has_warned = True
             log.warning("%s sent X-Forwarded-* and is not among server.trusted_proxies: they are ignored (said once)", peer)
 
     def client(self, peer: str, scheme: str, host: str, claims: Claims | None) -> Client:

@@ -12,6 +12,7 @@ from typing import Any
 from gateway.checks import Check
 from gateway.control import Arguments, Control, ControlError
 from gateway.server.front import Front
+from gateway.server.recall import recall
 from gateway.server.reload import Reloader
 from gateway.telemetry.levels import LEVELS, follow, levels, set_level
 
@@ -29,7 +30,8 @@ class Operations:
 
     def offer(self, control: Control) -> None:
         for operation in (
-            self.status, self.health, self.liveness, self.workers, self.policy, self.log_level, self.set_log_level, self.reload
+            self.status, self.health, self.liveness, self.workers, self.policy, self.log_level, self.set_log_level, self.reload,
+            self.exchange,
         ):  # fmt: skip
             control.offer(operation.__name__, operation)
 
@@ -103,6 +105,10 @@ class Operations:
             except LookupError as error:
                 raise ControlError(422, str(error.args[0])) from error
         return levels()
+
+    async def exchange(self, arguments: Arguments) -> Any:
+        """What became of the exchanges whose request id is `id`, the newest first; of several processes the one knows it that served it."""
+        return {"exchanges": await recall(self._front, str(arguments.get("id", "")))}
 
     async def reload(self, arguments: Arguments) -> Any:
         """Read the policy again. Not `ok`, with all `mistakes`, when the old one stays."""

@@ -9,6 +9,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,17 @@ from gateway.ports.port import Port
 from gateway.server.compile import Compiler, Load
 from gateway.server.front import Front
 from gateway.server.listener import Address, Certificate, Listener
+from gateway.server.measures import Measures
 from gateway.server.operations import Operations
+from gateway.server.pushing import Pusher
 from gateway.server.reload import Reloader, reloader
+from gateway.server.sampling import Sampler
+from gateway.state.record import running
 from gateway.telemetry.files import LineFiles
 from gateway.telemetry.lines import LineWriter
 from gateway.telemetry.log import LogHandler, formatter
+from gateway.telemetry.metrics.families import Metrics
+from gateway.telemetry.metrics.slots import SlotFile, forget, slot_file
 from gateway.telemetry.tracing.destination import exporter
 from gateway.telemetry.watchdog import Watchdog
 from gateway.wire import require_c_extensions
@@ -36,11 +43,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gateway")
 
+Offer = Callable[[Front], None]
 
-def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> int:
+
+def _no_more(front: Front) -> None:
+    return None
+
+
+def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True, offers: Offer = _no_more) -> int:
     """Run until SIGTERM or SIGINT; a second signal ends at once. Returns the exit code. Raises ConfigError.
 
     `load` reads the policy again on SIGHUP, and with `watch` when a file of it has changed; `folder` keeps the state.
+    `offers` adds operations to those of the gateway's own.
     """
     handler = LogHandler(sys.stderr.fileno())
     handler.setFormatter(formatter(policy.telemetry.log.format))
@@ -51,7 +65,7 @@ def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> in
     _allow_files(policy.server.limits.connections)
     lines = LineWriter(sys.stdout.fileno())
     files = LineFiles()
-    app = App(policy, lines.write, files=files, exporter=exporter)
+    app = App(policy, lines.write, files=files, exporter=exporter, metrics=_metrics(folder))
     try:
         require_c_extensions()
         listeners = _bind(policy)
@@ -59,8 +73,11 @@ def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> in
         print(f"gateway: {error}", file=sys.stderr)  # noqa: T201
         return 1
     compiler = Compiler(load, policy, lines.write)
+    measures = Measures(lambda: [app.metrics.read()], folder)
     try:
-        return uvloop.run(_run(app, listeners, lines, files, lambda front: reloader(front, compiler, folder, watch=watch)))
+        return uvloop.run(
+            _run(app, listeners, lines, files, measures, lambda front: reloader(front, compiler, folder, watch=watch), offers)
+        )
     except Exception as error:
         log.critical("the gateway failed", exc_info=error)
         return 1
@@ -78,6 +95,14 @@ def _sentry(policy: Policy) -> SentryHandler | None:
     handler = SentryHandler(policy.telemetry.sentry_dsn, policy.environment, Mask(policy.telemetry.pii))
     logging.getLogger().addHandler(handler)
     return handler
+
+
+def _metrics(folder: Path) -> Metrics:
+    """Those of this run, in the state folder; in memory where another gateway keeps its own there."""
+    if running(folder) is not None:
+        return Metrics()
+    forget(folder)
+    return Metrics(SlotFile(slot_file(folder, 0)))
 
 
 def _bind(policy: Policy) -> list[Listener]:
@@ -99,7 +124,15 @@ def _bind(policy: Policy) -> list[Listener]:
     return listeners
 
 
-async def _run(app: App, listeners: list[Listener], lines: LineWriter, files: LineFiles, reloads: Callable[[Front], Reloader]) -> int:
+async def _run(
+    app: App,
+    listeners: list[Listener],
+    lines: LineWriter,
+    files: LineFiles,
+    measures: Measures,
+    reloads: Callable[[Front], Reloader],
+    offers: Offer,
+) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     front = Front(app, listeners)
@@ -121,8 +154,16 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter, files: Li
     _tune_collector()
     reloader = reloads(front)
     Operations(front, reloader, app.clock).offer(app.control)
+    offers(front)
     loop.add_signal_handler(signal.SIGHUP, reloader.ask)
     loop.add_signal_handler(signal.SIGUSR1, files.reopen)
+    sampler = Sampler(front, lambda: reloader.state)
+    sampler.follow_log("access", lambda: lines.dropped + files.dropped)
+    sampler.start()
+    measures.offer(app.control)
+    pusher = Pusher(lambda: [app.metrics.read()], lambda: front.app.policy.telemetry.metrics)
+    pusher.start()
+    measuring = loop.create_task(measures.run(), name="metrics")
     reloading = loop.create_task(reloader.run(), name="reload")
     for port in opened:
         await port.start()
@@ -140,6 +181,11 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter, files: Li
     watchdog.stop()
     lines.stop()
     files.stop()
+    sampler.stop()
+    pusher.stop()
+    measuring.cancel()
+    await asyncio.wait([measuring])
+    app.metrics.file.close()
     log.info("ended")
     return 0
 

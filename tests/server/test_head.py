@@ -28,7 +28,7 @@ routes:
   - {name: all, match: "/**", plugins: [respond: {status: 200, body: x}]}
   - {name: purge, match: {methods: [PURGE], path: /purge}, plugins: [respond: {status: 200, body: purged}]}
 """
-KNOWN_BY = frozenset({"started", "_request_id", "headers", "block", "_version"})
+KNOWN_BY = frozenset({"started", "given_id", "headers", "block", "_version"})
 """What differs although the exchange is the same: a time, a random name, and how its fields were come by."""
 ID = re.compile(rb"[0-9a-f]{32}")
 
