@@ -74,10 +74,9 @@ def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True, offer
         return 1
     compiler = Compiler(load, policy, lines.write)
     measures = Measures(lambda: [app.metrics.read()], folder)
+    reloads = partial(reloader, compiler=compiler, folder=folder, watch=watch)
     try:
-        return uvloop.run(
-            _run(app, listeners, lines, files, measures, lambda front: reloader(front, compiler, folder, watch=watch), offers)
-        )
+        return uvloop.run(_run(app, listeners, lines, files, measures, reloads, offers))
     except Exception as error:
         log.critical("the gateway failed", exc_info=error)
         return 1
