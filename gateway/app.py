@@ -25,6 +25,7 @@ from gateway.running import Running
 from gateway.span import Traces
 from gateway.stamp import Stamp, stamp
 from gateway.store.memory import MemoryStore
+from gateway.telemetry.files import LineFile, LineFiles
 from gateway.telemetry.metrics.families import Metrics
 from gateway.telemetry.metrics.owned import OwnedMetrics
 from gateway.telemetry.metrics.shape import Shape
@@ -47,16 +48,18 @@ class App:
         clock: Callable[[], float] = time.monotonic,
         upstream: Callable[[str, UpstreamSettings], Upstream] | None = None,
         before: App | None = None,
+        files: LineFiles | None = None,
         outbound: Http | None = None,
         exporter: Callable[[Destination], SpanExporter] | None = None,
         control: Control | None = None,
         metrics: Metrics | None = None,
     ) -> None:
-        """Opens nothing. Raises ConfigError with all that plugins and upstreams refuse of their settings.
+        """Opens nothing but `files`. Raises ConfigError with all that plugins and upstreams refuse of their settings.
 
         `upstream` makes each upstream from its name and settings, `outbound` asks other services, in place of real ones: a rehearsal's
-        are stubs. The counters of `before`, and its upstreams that would be made of the same, live on in this one; so do its metrics, and
-        its `control`, which plugins ask. `exporter` makes what sends spans; without it, as in a rehearsal, they are sent nowhere.
+        are stubs. The counters of `before`, and its upstreams that would be made of the same, live on in this one; so do its metrics, its
+        `files`, without which lines for a file go to `write_line`, too, and its `control`, which plugins ask. `exporter` makes what sends
+        spans; without it, as in a rehearsal, they are sent nowhere.
         """
         self.policy = policy
         self.running = Running()
@@ -64,6 +67,7 @@ class App:
         self.store: MemoryStore = MemoryStore(clock) if before is None else before.store
         self.control: Control = before.control if before is not None else control or Control()
         self._write_line = write_line
+        self._files: LineFiles | None = files if before is None else before._files
         self.metrics: Metrics = metrics or (Metrics() if before is None else before.metrics)
         self._observed = _observed(self.metrics)
         self._defined: dict[str, Shape] = {}
@@ -84,6 +88,7 @@ class App:
         self.routes = tuple(self._route(route) for route in policy.routes)
         self._unrouted = self.running.pipelines[""] = Pipeline(self._entries(policy.plugins, ""), _unrouted, self._observed)
         if self._mistakes:
+            self.running.close_files()
             raise ConfigError(policy.in_order(set(self._mistakes)), policy.files)
         self.router = Router(self.routes)
         self.running.plugins += self._plugins.values()
@@ -141,6 +146,7 @@ class App:
                 store=self.store,
                 log=logging.getLogger(f"gateway.plugins.{entry.name}"),
                 write_line=self._write_line,
+                open_lines=partial(_open_lines, self._files, self._write_line, self.running.files),
                 is_ready=self.running.is_ready,
                 metrics=OwnedMetrics(self.metrics, entry.name, route, self._defined),
                 paths=self._paths,
@@ -157,6 +163,9 @@ class App:
                 self._plugins[id(entry)] = entry.plugin(entry.settings, host)
             except ValueError as error:
                 self._mistakes.append(entry.mistake(error))
+            except BaseException:
+                self.running.close_files()
+                raise
         return self._plugins.get(id(entry))
 
     def _where_spans_go(self) -> Destination | None:
@@ -223,6 +232,19 @@ def _tls(settings: UpstreamSettings) -> ssl.SSLContext | None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _open_lines(
+    files: LineFiles | None, write_line: Callable[[bytes], None], opened: list[LineFile], file: Path
+) -> Callable[[bytes], None]:
+    """Not a method: a host must not lead to its App, which leads to the host."""
+    if files is None:
+        return write_line
+    try:
+        opened.append(files.open(file))
+    except OSError as error:
+        raise ValueError(f"{file} cannot be opened: {error.strerror}; write a file that the gateway may write to") from error
+    return opened[-1].write
 
 
 def _watch(host: Host, path: Path, changed: Changed) -> None:

@@ -11,6 +11,7 @@ from gateway.checks import Check
 from gateway.outbound import Outbound
 from gateway.pipeline import Pipeline
 from gateway.plugin import Host, Plugin
+from gateway.telemetry.files import LineFile
 from gateway.telemetry.tracing.exporter import SpanExporter
 from gateway.upstream import Upstream
 
@@ -27,6 +28,7 @@ class Running:
         self.draining = False
         self.is_stale = False  # a newer policy was refused
         self.plugins: list[Plugin[Any]] = []
+        self.files: list[LineFile] = []  # that plugins write lines to
         self.checks: list[Check] = []
         self.upstreams: list[Upstream] = []  # its own, to be started and stopped
         self.inherited: list[Upstream] = []  # they run already, and are their last owner's until `succeed`
@@ -84,6 +86,12 @@ class Running:
         if self.exporter is not None and self._holds:
             self._holds = False
             await self.exporter.release()
+        self.close_files()
+
+    def close_files(self) -> None:
+        for file in self.files:
+            file.close()
+        self.files.clear()
 
     def succeed(self, before: Running) -> None:
         """Own from now on what was inherited from `before`, which will be stopped without it."""

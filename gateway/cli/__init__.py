@@ -115,7 +115,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--state", metavar="FOLDER", help="where the gateway keeps its state (default: var/, and the policy's name, beside the policy)"
         )
-    log_level.add_argument("level", nargs="?", choices=("debug", "info", "warning", "error"), help="the new level")
+    log_level.add_argument(
+        "level", nargs="?", choices=("debug", "info", "warning", "error", "policy"), help="the new level; policy: back to the policy's, all"
+    )
+    log_level.add_argument("--logger", default="", metavar="NAME", help="of this logger alone, as in gateway.plugins.cors (default: all)")
     log_level.add_argument("--policy", default="gateway.yaml", metavar="FILE", help="the policy's file (default: %(default)s)")
     run.add_argument("--no-watch", action="store_true", help="reload on SIGHUP alone, not when a file of the policy changes")
     rollback.add_argument(

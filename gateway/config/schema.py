@@ -42,7 +42,7 @@ class PolicySchema(Settings):
 
     version: One = Field(description="The version of this format: 1.")
     environment: str | None = Field(
-        None, description="Where this gateway runs, as in production; traces say it as deployment.environment.name."
+        None, description="Where this gateway runs, as in production; traces say it as deployment.environment.name, and Sentry is told."
     )
     include: OneOrMany[str] = Field(
         (),

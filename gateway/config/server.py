@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
@@ -189,6 +190,21 @@ class TracesSettings(Settings):
     )
 
 
+def _dsn(value: str) -> str:
+    """Raises ValueError unless it is empty, or https://KEY@HOST/PROJECT and the extra that sends there is installed."""
+    if not value:
+        return value
+    url = urlsplit(value)
+    if url.scheme not in ("http", "https") or not url.username or not url.hostname or not url.path.rpartition("/")[2].isdigit():
+        raise ValueError("this is no DSN of Sentry's; write https://KEY@HOST/PROJECT, as Sentry shows it among a project's client keys")
+    if find_spec("sentry_sdk") is None:
+        raise ValueError('the extra for Sentry is not installed; pip install "gateway[sentry]", or leave sentry_dsn empty')
+    return value
+
+
+Dsn = Annotated[str, AfterValidator(_dsn), WithJsonSchema({"type": "string", "pattern": r"^(https?://[^/@\s]+@[^/@\s]+/(.*/)?[0-9]+)?$"})]
+
+
 class TelemetrySettings(Settings):
     """What the gateway tells of itself."""
 
@@ -199,6 +215,10 @@ class TelemetrySettings(Settings):
         (),
         description="Names of fields whose values nobody shall read, in any case: parameters of paths and queries, fields of JSON and of "
         "notes. Passwords, tokens and signatures are hidden without being named.",
+    )
+    sentry_dsn: Dsn | None = Field(
+        None,
+        description="The project at Sentry that is told of errors, as in `${SENTRY_DSN:-}`; empty: none. Needs the extra gateway[sentry].",
     )
     log: LogSettings = Field(default_factory=LogSettings, description="The gateway's own log.")
 

@@ -17,7 +17,6 @@ KEYS = frozenset(
         "store.port",
         "store.tls",
         "store.url",
-        "telemetry.sentry_dsn",
         "upstreams.*.balance",
         "upstreams.*.health",
         "upstreams.*.max_in_flight",
