@@ -9,6 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "docs/deploy"
+MARGIN = 5
+"""Seconds from the end of the drain to that of the process, at most: what kills a gateway waits for as long."""
 
 
 def needs(tool: str) -> pytest.MarkDecorator:

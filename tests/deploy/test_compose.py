@@ -13,15 +13,13 @@ import yaml
 
 from gateway.config.policy import load
 from tests.deploy.dashboard import DASHBOARD
-from tests.deploy.files import DEPLOY, ROOT, needs
+from tests.deploy.files import DEPLOY, MARGIN, ROOT, needs
 from tests.deploy.serving import serving
 
 FILE = DEPLOY / "compose.yaml"
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text())["services"]
 GATEWAY = SERVICES["gateway"]
 POLICY = (ROOT / "gateway.yaml").read_text()
-MARGIN = 5
-"""Seconds from the end of the drain to that of the process, at most."""
 
 
 def read(name: str) -> Any:

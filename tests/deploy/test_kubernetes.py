@@ -13,7 +13,7 @@ import yaml
 
 from gateway.cli import main
 from gateway.config.policy import load
-from tests.deploy.files import DEPLOY, ROOT
+from tests.deploy.files import DEPLOY, MARGIN, ROOT
 from tests.deploy.serving import moved, serving
 
 OBJECTS: list[dict[str, Any]] = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()))
@@ -26,8 +26,6 @@ VOLUMES = {one["name"]: one for one in POD["spec"]["volumes"]}
 POLICY = KINDS["ConfigMap"]["data"]["gateway.yaml"]
 PROBES = {name: CONTAINER[name] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
 MONITOR: dict[str, Any] = yaml.safe_load((DEPLOY / "prometheus/podmonitor.yaml").read_text())
-MARGIN = 5
-"""Seconds from the end of the drain to that of the process, at most."""
 
 
 @pytest.fixture

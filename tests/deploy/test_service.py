@@ -9,14 +9,12 @@ import sys
 from pathlib import Path
 
 from gateway.config.policy import loads
-from tests.deploy.files import DEPLOY, ROOT, needs
+from tests.deploy.files import DEPLOY, MARGIN, ROOT, needs
 from tests.deploy.serving import serving
 
 FILE = DEPLOY / "gateway.service"
 TEXT = FILE.read_text()
 INSTALLED = "/opt/gateway/bin/gateway"
-MARGIN = 5
-"""Seconds from the end of the drain to that of the process, at most."""
 EXPOSURE = 20
 """Tenths, as systemd-analyze counts what a service could do; a usual one has 96."""
 
