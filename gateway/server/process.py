@@ -30,15 +30,23 @@ from gateway.telemetry.lines import LineWriter
 from gateway.telemetry.log import LogHandler, formatter
 from gateway.telemetry.metrics.families import Metrics
 from gateway.telemetry.metrics.slots import SlotFile, forget, slot_file
+from gateway.telemetry.tracing.destination import exporter
 from gateway.wire import require_c_extensions
 
 log = logging.getLogger("gateway")
 
+Offer = Callable[[Front], None]
 
-def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> int:
+
+def _no_more(front: Front) -> None:
+    return None
+
+
+def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True, offers: Offer = _no_more) -> int:
     """Run until SIGTERM or SIGINT; a second signal ends at once. Returns the exit code. Raises ConfigError.
 
     `load` reads the policy again on SIGHUP, and with `watch` when a file of it has changed; `folder` keeps the state.
+    `offers` adds operations to those of the gateway's own.
     """
     handler = LogHandler(sys.stderr.fileno())
     handler.setFormatter(formatter(policy.telemetry.log.format))
@@ -46,7 +54,7 @@ def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> in
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before it can be heard must not end us
     _allow_files(policy.server.limits.connections)
     lines = LineWriter(sys.stdout.fileno())
-    app = App(policy, lines.write, metrics=_metrics(folder))
+    app = App(policy, lines.write, exporter=exporter, metrics=_metrics(folder))
     try:
         require_c_extensions()
         listeners = _bind(policy)
@@ -55,7 +63,7 @@ def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> in
         return 1
     compiler = Compiler(load, policy, lines.write)
     measures = Measures(lambda: [app.metrics.read()], folder)
-    return uvloop.run(_run(app, listeners, lines, measures, lambda front: reloader(front, compiler, folder, watch=watch)))
+    return uvloop.run(_run(app, listeners, lines, measures, lambda front: reloader(front, compiler, folder, watch=watch), offers))
 
 
 def _metrics(folder: Path) -> Metrics:
@@ -85,7 +93,9 @@ def _bind(policy: Policy) -> list[Listener]:
     return listeners
 
 
-async def _run(app: App, listeners: list[Listener], lines: LineWriter, measures: Measures, reloads: Callable[[Front], Reloader]) -> int:
+async def _run(
+    app: App, listeners: list[Listener], lines: LineWriter, measures: Measures, reloads: Callable[[Front], Reloader], offers: Offer
+) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     lines.start()
@@ -106,6 +116,7 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter, measures:
     _tune_collector()
     reloader = reloads(front)
     Operations(front, reloader, app.clock).offer(app.control)
+    offers(front)
     loop.add_signal_handler(signal.SIGHUP, reloader.ask)
     sampler = Sampler(front, lambda: reloader.state)
     sampler.follow_log("access", lambda: lines.dropped)
