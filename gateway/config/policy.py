@@ -12,6 +12,7 @@ from types import MappingProxyType
 from gateway.config.checks import Checks
 from gateway.config.document import Document
 from gateway.config.entry import Entries, EntrySettings
+from gateway.config.kept import Files, Kept
 from gateway.config.route import RouteSettings, effective
 from gateway.config.schema import PolicySchema
 from gateway.config.server import ServerSettings, StoreSettings, TelemetrySettings
@@ -40,6 +41,7 @@ class Policy:
     files: tuple[Path, ...]  # absolute: all that it is made of, itself first; also a .env that is not there, and folders globs looked in
     accept: tuple[str, ...]  # rules that shall not warn
     _document: Document = field(repr=False)
+    _registry: Registry = field(repr=False)
 
     def entries_for(self, route: RouteSettings) -> tuple[EntrySettings, ...]:
         """What a request of `route` passes, outermost first. A common entry is the same object in every route."""
@@ -52,6 +54,12 @@ class Policy:
         files = [Path(name).absolute() for name in self._document.names]
         return {os.path.relpath(file, self.folder): read[file] for file in files}
 
+    @property
+    def kept(self) -> Kept:
+        """All that it was read from, so that `load` can make the same of it in another process: secrets, too."""
+        disk = self._document.sources.disk
+        return Kept(dict(disk.texts), dict(disk.found), self._registry.code)
+
     def in_order(self, mistakes: Iterable[Mistake]) -> list[Mistake]:
         """File by file, the policy itself first, and in each from its beginning."""
         return self._document.in_order(mistakes)
@@ -62,11 +70,16 @@ class Policy:
 
 
 def load(
-    path: Path | str, registry: Registry | None = None, env: Mapping[str, str] | None = None, *, env_files: Sequence[Path | str] = ()
+    path: Path | str,
+    registry: Registry | None = None,
+    env: Mapping[str, str] | None = None,
+    *,
+    env_files: Sequence[Path | str] = (),
+    kept: Kept | None = None,
 ) -> Policy:
-    """The policy in a file. Raises ConfigError with every mistake, in the order of the files."""
+    """The policy in a file, or as it was `kept`. Raises ConfigError with every mistake, in the order of the files."""
     path = Path(path)
-    sources = Sources(path.absolute().parent, env)
+    sources = Sources(path.absolute().parent, env, Files(kept))
     with _naming_files(sources):
         return _compile(sources.read(path), path, registry, sources, env_files)
 
@@ -107,7 +120,8 @@ def _compile(text: str, path: Path, registry: Registry | None, sources: Sources,
     document = Document(text, str(path), sources)
     for free in [key for key in document.value if key.startswith("x-")]:
         del document.value[free]
-    entries = Entries(document, registry or Registry(folder), folder)
+    registry = registry or Registry(folder)
+    entries = Entries(document, registry, folder)
     common = entries.read(("plugins",))
     own = [entries.read(("routes", n, "plugins")) for n in range(_length(document))]
     schema = validate(PolicySchema, document, (), document.value, folder)
@@ -127,6 +141,7 @@ def _compile(text: str, path: Path, registry: Registry | None, sources: Sources,
         tuple(sources.files),
         schema.accept,
         document,
+        registry,
     )
 
 

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from pydantic.json_schema import WithJsonSchema
 
 from gateway.authority import is_name_or_ipv4
-from gateway.config.settings import Duration, File, Many, One, OneOrMany, Settings, Size, kind
+from gateway.config.settings import Duration, File, Many, OneOrMany, Settings, Size, kind
 
 _ADDRESS = re.compile(r"(?:(?P<name>[A-Za-z0-9_.-]+)|\[(?P<six>[0-9A-Fa-f:.]+)\]):(?P<port>[0-9]{1,5})", re.ASCII)
 
@@ -80,6 +80,7 @@ def _network(value: Any) -> IPv4Network | IPv6Network:
         raise ValueError(f"{kind(value)} is no network; write an address or a CIDR, as in 10.0.0.0/8") from None
 
 
+Workers = Annotated[int, Field(ge=1, le=256)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network), WithJsonSchema({"type": "string"})]
 
 
@@ -109,6 +110,13 @@ class Timeouts(Settings):
     )
 
 
+class Recycle(Settings):
+    """When a worker is replaced: the fresh one serves before the old one begins to drain. Not with `workers: 1`."""
+
+    memory: Size | None = Field(None, gt=0, description="The bytes of memory from which on a worker is replaced; without it, never.")
+    age: Duration | None = Field(None, gt=0, description="How long a worker serves before it is replaced; without it, for ever.")
+
+
 def _listener(value: str) -> Listener:
     return Listener(address=value)
 
@@ -121,7 +129,12 @@ class ServerSettings(Settings):
         min_length=1,
         description="Where to listen: `host:port`, or a list; an entry may be `{address: 0.0.0.0:8443, tls: {cert: ..., key: ...}}`.",
     )
-    workers: One = Field(1, description="Processes that share the port. Only 1 in this version.")
+    workers: Workers | Literal["auto"] = Field(
+        1,
+        description="Processes that share the port, kept running by one more; `auto`: one for each core that this process may use. "
+        "1 is a single process that does everything.",
+    )
+    recycle: Recycle = Field(default_factory=Recycle, description="When a worker is replaced by a fresh one, with nothing cut.")
     trusted_proxies: Many[Network] = Field(
         (), description="Networks (CIDR) whose X-Forwarded-For and Forwarded are believed; empty: the socket's peer is the client."
     )

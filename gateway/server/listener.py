@@ -19,6 +19,8 @@ BACKLOG = 2048
 """asyncio's default of 100 drops SYNs under a burst; each comes again after a second."""
 AT_ONCE = 256
 """Connections accepted in one go, so that those already served are not kept waiting."""
+AT_ONCE_SHARED = 2
+"""The same of a socket that several processes share: none shall swallow a burst while the others idle."""
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
@@ -82,24 +84,34 @@ class Certificate:
 class Listener:
     """One address, bound at once (so that a port in use is found before anything starts), accepting from `start` on."""
 
-    def __init__(self, address: Address, certificate: Certificate | None = None) -> None:
-        """Raises OSError when the address cannot be bound."""
+    def __init__(self, address: Address, certificate: Certificate | None = None, shared: socket.socket | None = None) -> None:
+        """Raises OSError when the address cannot be bound. `shared`: it is bound already, and other processes accept there, too."""
         self.certificate = certificate
         self.scheme = "http" if certificate is None else "https"
-        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind((address.host, address.port))
-        except OSError:
-            self._socket.close()
-            raise
-        self.address = Address(address.host, self._socket.getsockname()[1])
+        self.address = address
+        self._at_once = AT_ONCE if shared is None else AT_ONCE_SHARED
+        self._socket = self._bound() if shared is None else shared
         self._loop: Any = None
         self._protocol: Callable[[], asyncio.BaseProtocol]
         self._handshake = 0.0
         self._handshakes = 0  # under way
         self._room: Callable[[], int]
+
+    def _bound(self) -> socket.socket:
+        address = self.address
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        found = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            found.bind((address.host, address.port))
+        except OSError:
+            found.close()
+            raise
+        self.address = Address(address.host, found.getsockname()[1])
+        return found
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
 
     def start(self, protocol: Callable[[], asyncio.BaseProtocol], handshake: float, room: Callable[[], int]) -> None:
         """Accept from now on. `handshake`: seconds for a TLS handshake. `room`: how many more connections there may be.
@@ -114,17 +126,22 @@ class Listener:
         self._protocol, self._handshake, self._room = protocol, handshake, room
         self._socket.setblocking(False)
         self._socket.listen(BACKLOG)
-        self._loop.add_reader(self._socket, self._accept)
+        self._loop.add_reader(self._socket, self._accept, self._at_once)
 
     def close(self) -> None:
         """Accept what has come so far, and no more. Connections that were accepted live on."""
         if self._loop is not None and self._socket.fileno() >= 0:
-            self._accept()
+            self._accept(BACKLOG)
+        self.leave()
+
+    def leave(self) -> None:
+        """Accept no more; what waits is left to the other processes that share the socket."""
+        if self._loop is not None and self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket)
         self._socket.close()
 
-    def _accept(self) -> None:
-        for _ in range(AT_ONCE):
+    def _accept(self, most: int) -> None:
+        for _ in range(most):
             try:
                 accepted, _ = self._socket.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -162,4 +179,4 @@ class Listener:
 
     def _go_on(self) -> None:
         if self._socket.fileno() >= 0:
-            self._loop.add_reader(self._socket, self._accept)
+            self._loop.add_reader(self._socket, self._accept, self._at_once)

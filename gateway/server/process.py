@@ -1,11 +1,9 @@
-"""The gateway as a process: sockets bound, the policy compiled, signals heard, everything ended in order."""
+"""The gateway as one process: sockets bound, the policy compiled, signals heard, everything ended in order."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
-import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -17,10 +15,12 @@ from gateway.app import App
 from gateway.config.policy import Policy
 from gateway.server.compile import Compiler, Load
 from gateway.server.front import Front
-from gateway.server.listener import Address, Certificate, Listener
-from gateway.server.reload import Reloader, reloader
+from gateway.server.listener import Listener
+from gateway.server.reading import bound
+from gateway.server.reload import reloader
+from gateway.server.setup import allow_files, bind, tune_collector, write_log
+from gateway.server.succession import Succession
 from gateway.telemetry.lines import LineWriter
-from gateway.telemetry.log import LogHandler, formatter
 from gateway.wire import require_c_extensions
 
 log = logging.getLogger("gateway")
@@ -31,43 +31,24 @@ def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> in
 
     `load` reads the policy again on SIGHUP, and with `watch` when a file of it has changed; `folder` keeps the state.
     """
-    handler = LogHandler(sys.stderr.fileno())
-    handler.setFormatter(formatter(policy.telemetry.log.format))
-    logging.basicConfig(handlers=[handler], level=policy.telemetry.log.level.upper())
+    write_log(policy)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before it can be heard must not end us
-    _allow_files(policy.server.limits.connections)
+    allow_files(policy.server.limits.connections)
     lines = LineWriter(sys.stdout.fileno())
     app = App(policy, lines.write)
     try:
         require_c_extensions()
-        listeners = _bind(policy)
+        listeners = bind(policy)
     except (OSError, RuntimeError) as error:
         print(f"gateway: {error}", file=sys.stderr)  # noqa: T201
         return 1
     compiler = Compiler(load, policy, lines.write)
-    return uvloop.run(_run(app, listeners, lines, lambda front: reloader(front, compiler, folder, watch=watch)))
+    return uvloop.run(_run(app, listeners, lines, lambda front: Succession(front, compiler, bound(policy)), folder, watch))
 
 
-def _bind(policy: Policy) -> list[Listener]:
-    """All addresses, or none. Raises OSError that says which one cannot be had."""
-    listeners: list[Listener] = []
-    try:
-        for settings in policy.server.listen:
-            address = Address(settings.host, settings.port)
-            tls = settings.tls
-            try:
-                certificate = None if tls is None else Certificate(str(tls.cert), str(tls.key), tls.min_version)
-                listeners.append(Listener(address, certificate))
-            except OSError as error:  # ssl.SSLError is one
-                raise OSError(f"cannot listen on {address}: {error.strerror or error}") from error
-    except OSError:
-        for listener in listeners:
-            listener.close()
-        raise
-    return listeners
-
-
-async def _run(app: App, listeners: list[Listener], lines: LineWriter, reloads: Callable[[Front], Reloader]) -> int:
+async def _run(
+    app: App, listeners: list[Listener], lines: LineWriter, succession: Callable[[Front], Succession], folder: Path, watch: bool
+) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     lines.start()
@@ -82,10 +63,11 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter, reloads: 
     front.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop)
-    _tune_collector()
-    reloader = reloads(front)
-    loop.add_signal_handler(signal.SIGHUP, reloader.ask)
-    reloading = loop.create_task(reloader.run(), name="reload")
+    tune_collector()
+    policies = succession(front)
+    reloads = reloader(policies, app.policy.path, folder, watch=watch)
+    loop.add_signal_handler(signal.SIGHUP, reloads.ask)
+    reloading = loop.create_task(reloads.run(), name="reload")
     for listener in listeners:
         log.info("listening on %s://%s", listener.scheme, listener.address)
     await stop.wait()
@@ -93,7 +75,8 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter, reloads: 
     reloading.cancel()  # a policy that took over now would say that it is ready
     await asyncio.wait([reloading])
     await front.drain()
-    await reloader.stop()
+    reloads.stop()
+    await policies.stop()
     await front.app.stop()
     lines.stop()
     log.info("ended")
@@ -104,21 +87,3 @@ def _on_signal(stop: asyncio.Event) -> None:
     if stop.is_set():
         raise SystemExit(1)
     stop.set()
-
-
-def _allow_files(connections: int) -> None:
-    """Each exchange may need two sockets; a usual shell allows 1,024 files, though more could be had."""
-    needed = 2 * connections + 64
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    if most < needed:
-        log.warning("the system allows %d open files; server.limits.connections: %d may need %d", hard, connections, needed)
-
-
-def _tune_collector() -> None:
-    """What is loaded lives as long as the process: the collector need not look at it again, nor look so often."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)

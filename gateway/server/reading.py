@@ -1,0 +1,77 @@
+"""What came of reading a policy: as values that a worker can tell its supervisor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gateway.config.kept import Kept
+from gateway.config.policy import Policy
+from gateway.server.watch import Stamps
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """With `mistakes` it was not taken, and only `files` says more."""
+
+    mistakes: tuple[str, ...] = ()
+    files: Stamps = field(default_factory=dict)  # all that it was made of, as they were when they were read
+    refused: tuple[str, ...] = ()  # what of it needs a restart
+    texts: Mapping[str, str] = field(default_factory=dict)  # as revisions keep them
+    routes: int = 0
+
+    @classmethod
+    def of(cls, policy: Policy, files: Stamps, refused: tuple[str, ...] = ()) -> Reading:
+        return cls((), files, refused, policy.texts, len(policy.routes))
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {**asdict(self), "files": {str(path): stamp for path, stamp in self.files.items()}}
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Reading:
+        files = {Path(path): None if stamp is None else tuple(stamp) for path, stamp in values["files"].items()}
+        return cls(tuple(values["mistakes"]), files, tuple(values["refused"]), values["texts"], values["routes"])
+
+
+NEEDS_RESTART = ("listen", "workers")
+"""Settings of `server` that are looked at once, when the process starts."""
+
+
+def bound(policy: Policy) -> dict[str, str]:
+    """What the process was started with, of the settings that need a restart; to be compared."""
+    return {name: str(getattr(policy.server, name)) for name in NEEDS_RESTART}
+
+
+def refused(policy: Policy, bound: Mapping[str, str]) -> tuple[str, ...]:
+    """What of the policy does not apply to a process that was started with `bound`."""
+    why = "only a restart changes this; the old value stays, all else was applied"
+    return tuple(str(policy.mistake(("server", name), why)) for name, value in bound.items() if str(getattr(policy.server, name)) != value)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a supervisor goes by, of the policy in force."""
+
+    lame_duck: float  # seconds
+    drain: float  # seconds
+    memory: int | None  # bytes, from which on a worker is replaced
+    age: float | None  # seconds, as well
+    level: str  # of the log
+
+    @classmethod
+    def of(cls, policy: Policy) -> Terms:
+        timeouts, recycle = policy.server.timeouts, policy.server.recycle
+        return cls(timeouts.lame_duck, timeouts.drain, recycle.memory, recycle.age, policy.telemetry.log.level.upper())
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The policy in force, for workers that start later."""
+
+    kept: Kept
+    terms: Terms
+    is_stale: bool = False  # a newer one was refused
