@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.config.policy import EntrySettings, Policy, RouteSettings
 from gateway.config.upstream import UpstreamSettings
+from gateway.control import Control
 from gateway.errors import ConfigError, GatewayError, Mistake, NotFound
 from gateway.exchange import Exchange, Reply
 from gateway.pipeline import Entry, Pipeline, no_upstream
@@ -34,16 +35,18 @@ class App:
         clock: Callable[[], float] = time.monotonic,
         upstream: Callable[[str, UpstreamSettings], Upstream] | None = None,
         before: App | None = None,
+        control: Control | None = None,
     ) -> None:
         """Opens nothing. Raises ConfigError with all that plugins and upstreams refuse of their settings.
 
         `upstream` makes each upstream from its name and settings, in place of real ones: a rehearsal's are stubs. The counters of
-        `before`, and its upstreams that would be made of the same, live on in this one.
+        `before`, and its upstreams that would be made of the same, live on in this one, with its `control`: what plugins may ask.
         """
         self.policy = policy
         self.running = Running()
         self.clock = clock  # seconds, monotonic
         self._store: MemoryStore = MemoryStore(clock) if before is None else before._store
+        self.control: Control = before.control if before is not None else control or Control()
         self._write_line = write_line
         self._plugins: dict[int, Plugin[Any]] = {}  # by the identity of their entry: a common one is shared by all routes
         self._mistakes: list[Mistake] = []

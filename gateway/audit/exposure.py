@@ -7,14 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.audit.subject import Subject, settings
+from gateway.config.masking import is_secret_key, is_secret_text
 from gateway.config.position import Path
 from gateway.errors import Mistake, SecretMistake
 
-_SECRET = re.compile(r"(?:.*[_-])?(?:password|passwd|secret|token|credential|private[_-]?key|api[_-]?key|key|authorization)", re.IGNORECASE)
-_FILE = re.compile(r"[\w./-]+\.(?:cert|crt|json|key|pem|txt|ya?ml)")
 _DEFAULT = re.compile(r"\$\{\w+:-[^}]+\}")
-_PLACEHOLDER = re.compile(r"\{\w+\}")
-_PUBLIC = re.compile(r"(?:.*[_-])?(?:public|idempotency|cache|sort|partition|routing|x-csrf)[_-](?:key|token)", re.IGNORECASE)
 
 
 def trusted_by_all(subject: Subject) -> Iterator[Mistake]:
@@ -81,7 +78,7 @@ def _in_clear(value: Any, path: Path, key: str) -> Iterator[Path]:
     elif isinstance(value, list):
         for n, inner in enumerate(value):
             yield from _in_clear(inner, (*path, n), key)
-    elif isinstance(value, str) and _SECRET.fullmatch(key) and not _PUBLIC.fullmatch(key) and _is_secret(value):
+    elif isinstance(value, str) and is_secret_key(key) and _is_secret(value):
         yield path
 
 
@@ -89,4 +86,4 @@ def _is_secret(text: str) -> bool:
     """Of what came from the environment a default is known, for it stands in the file."""
     if "${" in text:
         return _DEFAULT.search(text) is not None
-    return bool(text) and not _FILE.fullmatch(text) and not _PLACEHOLDER.fullmatch(text)
+    return is_secret_text(text)

@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from gateway.config.checks import Checks
 from gateway.config.document import Document
 from gateway.config.entry import Entries, EntrySettings
 from gateway.config.kept import Files, Kept
+from gateway.config.masking import masked
 from gateway.config.route import RouteSettings, effective
 from gateway.config.schema import PolicySchema
 from gateway.config.server import ServerSettings, StoreSettings, TelemetrySettings
@@ -59,6 +61,11 @@ class Policy:
         """All that it was read from, so that `load` can make the same of it in another process: secrets, too."""
         disk = self._document.sources.disk
         return Kept(dict(disk.texts), dict(disk.found), self._registry.code)
+
+    @property
+    def masked(self) -> Any:
+        """The policy as plain values, merged and filled in, with nothing secret in it."""
+        return masked(self._document)
 
     def in_order(self, mistakes: Iterable[Mistake]) -> list[Mistake]:
         """File by file, the policy itself first, and in each from its beginning."""

@@ -71,7 +71,12 @@ class Front:
             listener.start(partial(Connection, self, listener.scheme), self.timeouts.head, self._room)
 
     def _room(self) -> int:
-        return self._most - len(self._connections) - len(self.tunnels)
+        return self._most - self.connections
+
+    @property
+    def connections(self) -> int:
+        """Of clients, that are open; WebSockets among them."""
+        return len(self._connections) + len(self.tunnels)
 
     def peer(self, transport: Any, scheme: str) -> Peer:
         name = transport.get_extra_info("peername")

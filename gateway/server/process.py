@@ -16,6 +16,7 @@ from gateway.config.policy import Policy
 from gateway.server.compile import Compiler, Load
 from gateway.server.front import Front
 from gateway.server.listener import Listener
+from gateway.server.operations import Operations
 from gateway.server.reading import bound
 from gateway.server.reload import reloader
 from gateway.server.setup import allow_files, bind, tune_collector, write_log
@@ -66,6 +67,7 @@ async def _run(
     tune_collector()
     policies = succession(front)
     reloads = reloader(policies, app.policy.path, folder, watch=watch)
+    Operations(front, reloads, policies, app.clock).offer(app.control)
     loop.add_signal_handler(signal.SIGHUP, reloads.ask)
     reloading = loop.create_task(reloads.run(), name="reload")
     for listener in listeners:

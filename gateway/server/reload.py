@@ -13,6 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Protocol, TypeVar
 
+from gateway.control import ControlError
 from gateway.server.reading import Reading
 from gateway.server.watch import Watch
 from gateway.state.record import Record, Reload, State, now
@@ -46,6 +47,8 @@ class Reloader:
         self._revisions = revisions
         self._watch = Watch(taker.read.files) if watch else None
         self._asked = asyncio.Event()
+        self._ended = asyncio.Condition()  # a reload, or all reloading
+        self._is_over = False
         self._thread = ThreadPoolExecutor(1, "reload")
         self._keeps_revisions = True
 
@@ -53,14 +56,33 @@ class Reloader:
         """Reload soon. One that is under way may have read the files already: then another follows it."""
         self._asked.set()
 
+    async def asked(self) -> State:
+        """Reload now, and how that went. Raises ControlError when the gateway ends first."""
+        number = self.state.begun + 1  # one that is under way may have read the files already
+        self.ask()
+        async with self._ended:
+            await self._ended.wait_for(lambda: self.state.ended >= number or self._is_over)
+        if self.state.ended < number:
+            raise ControlError(503, "the gateway is ending")
+        return self.state
+
     async def run(self) -> None:
-        await self._in_thread(self._begin, self._taker.read)
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), None if self._watch is None else LOOK)
-            if self._asked.is_set() or (self._watch is not None and await self._in_thread(self._watch.look)):
-                self._asked.clear()
-                await self.reload()
+        try:
+            await self._in_thread(self._begin, self._taker.read)
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._asked.wait(), None if self._watch is None else LOOK)
+                if self._asked.is_set() or (self._watch is not None and await self._in_thread(self._watch.look)):
+                    self._asked.clear()
+                    await self.reload()
+                    await self._tell()
+        finally:
+            self._is_over = True
+            await self._tell()
+
+    async def _tell(self) -> None:
+        async with self._ended:
+            self._ended.notify_all()
 
     def stop(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)

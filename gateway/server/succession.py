@@ -42,8 +42,8 @@ class Succession:
 
     @property
     def exchanges(self) -> int:
-        """Under way, by policies that were replaced."""
-        return sum(running.exchanges for running in self._replaced)
+        """Under way, by the policy in force and by those that were replaced."""
+        return self._front.app.running.exchanges + sum(running.exchanges for running in self._replaced)
 
     async def take(self) -> Reading:
         """The newer policy in place, whole; or with its mistakes told, and all as it was."""

@@ -1,0 +1,97 @@
+"""What can be asked of this process by name: how it is, what it runs, and to reload."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+from gateway.control import Arguments, Control, ControlError
+from gateway.server.front import Front
+from gateway.server.reload import Reloader
+from gateway.server.succession import Succession
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+class Operations:
+    """Each public method is an operation of its name; answers are JSON values."""
+
+    def __init__(self, front: Front, reloader: Reloader, policies: Succession, clock: Callable[[], float]) -> None:
+        self._front = front
+        self._reloader = reloader
+        self._policies = policies
+        self._clock = clock
+        self._started = clock()
+
+    def offer(self, control: Control) -> None:
+        for operation in (self.status, self.health, self.workers, self.policy, self.log_level, self.reload):
+            control.offer(operation.__name__, operation)
+
+    async def status(self, arguments: Arguments) -> Any:
+        """What runs, since when, and how its reloads went."""
+        state, policy = self._reloader.state, self._front.app.policy
+        return {
+            "version": version("gateway"),
+            "pid": os.getpid(),
+            "uptime": self._uptime(),
+            "policy": str(policy.path),
+            "revision": state.revision,
+            "routes": len(policy.routes),
+            "listen": [f"{listener.scheme}://{listener.address}" for listener in self._front.listeners],
+            "connections": self._front.connections,
+            "in_flight": self._policies.exchanges,
+            "log_level": _level(),
+            "reloads": {"ended": state.ended, "failed": state.failed, "last": None if state.last is None else asdict(state.last)},
+            "health": await self.health(arguments),
+        }
+
+    async def health(self, arguments: Arguments) -> Any:
+        """`status` is ok, degraded or draining; `ready` is whether to send requests here."""
+        running, state = self._front.app.running, self._reloader.state
+        policy: dict[str, Any] = {"status": "stale" if running.is_stale else "ok", "revision": state.revision}
+        if running.is_stale and state.last is not None:
+            policy |= {"since": state.last.time, "mistakes": list(state.last.mistakes)}
+        ready = running.is_ready()
+        degraded = running.is_stale
+        return {
+            "status": "draining" if running.draining else "degraded" if degraded else "ok",
+            "ready": ready,
+            "policy": policy,
+        }
+
+    async def workers(self, arguments: Arguments) -> Any:
+        """A list with what is known of each process that serves; here of this one."""
+        running = self._front.app.running
+        state = "draining" if running.draining else "running"
+        return [{"worker": 0, "pid": os.getpid(), "state": state, "uptime": self._uptime(), "in_flight": self._policies.exchanges}]
+
+    async def policy(self, arguments: Arguments) -> Any:
+        """The policy in force, without its secrets."""
+        policy = self._front.app.policy
+        return {"file": str(policy.path), "revision": self._reloader.state.revision, "policy": policy.masked}
+
+    async def log_level(self, arguments: Arguments) -> Any:
+        """The level of the log, after setting it to `level` if that is given: until the next reload, which sets the policy's."""
+        level = arguments.get("level")
+        if level is not None:
+            if level not in LEVELS:
+                raise ControlError(422, f"there is no such level; write one of {', '.join(LEVELS)}")
+            logging.getLogger().setLevel(str(level).upper())
+        return {"level": _level()}
+
+    async def reload(self, arguments: Arguments) -> Any:
+        """Read the policy again. Not `ok`, with all `mistakes`, when the old one stays."""
+        state = await self._reloader.asked()
+        assert state.last is not None
+        return {**asdict(state.last), "revision": state.revision}
+
+    def _uptime(self) -> float:
+        return round(self._clock() - self._started, 3)
+
+
+def _level() -> str:
+    return logging.getLevelName(logging.getLogger().level).lower()
