@@ -6,20 +6,25 @@ import logging
 import ssl
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+from gateway.checks import Check
 from gateway.config.policy import EntrySettings, Policy, RouteSettings
 from gateway.config.upstream import UpstreamSettings
 from gateway.control import Control
+from gateway.detached import fetch
 from gateway.errors import ConfigError, GatewayError, Mistake, NotFound
 from gateway.exchange import Exchange, Reply
 from gateway.pipeline import Entry, Pipeline, no_upstream
-from gateway.plugin import Host, Plugin
+from gateway.plugin import Changed, Host, Http, Plugin
 from gateway.router import Route, Router
 from gateway.running import Running
 from gateway.stamp import Stamp, stamp
 from gateway.store.memory import MemoryStore
 from gateway.upstream import Target, Upstream
+from gateway.watch import follow
 
 Makings = tuple[UpstreamSettings, tuple[Stamp | None, ...]]
 """All that an upstream is made of: its settings, and the files they name."""
@@ -35,12 +40,14 @@ class App:
         clock: Callable[[], float] = time.monotonic,
         upstream: Callable[[str, UpstreamSettings], Upstream] | None = None,
         before: App | None = None,
+        outbound: Http | None = None,
         control: Control | None = None,
     ) -> None:
         """Opens nothing. Raises ConfigError with all that plugins and upstreams refuse of their settings.
 
-        `upstream` makes each upstream from its name and settings, in place of real ones: a rehearsal's are stubs. The counters of
-        `before`, and its upstreams that would be made of the same, live on in this one, with its `control`: what plugins may ask.
+        `upstream` makes each upstream from its name and settings, `outbound` asks other services, in place of real ones: a rehearsal's
+        are stubs. The counters of `before`, and its upstreams that would be made of the same, live on in this one; so does its
+        `control`, which plugins ask.
         """
         self.policy = policy
         self.running = Running()
@@ -48,13 +55,16 @@ class App:
         self._store: MemoryStore = MemoryStore(clock) if before is None else before._store
         self.control: Control = before.control if before is not None else control or Control()
         self._write_line = write_line
+        self._outbound = outbound or self.running.outbound.call
         self._plugins: dict[int, Plugin[Any]] = {}  # by the identity of their entry: a common one is shared by all routes
         self._mistakes: list[Mistake] = []
         self._makings: dict[str, Makings] = {}
         make = upstream or self._new_upstream
         self.upstreams = {name: self._upstream(name, settings, make, before) for name, settings in policy.upstreams.items()}
+        if upstream is None:  # a rehearsal asks nobody
+            self.running.checks += [Check(name, settings, self._outbound) for name, settings in policy.checks.items()]
         self.routes = tuple(self._route(route) for route in policy.routes)
-        self._unrouted = Pipeline(self._entries(policy.plugins, ""), _unrouted)
+        self._unrouted = self.running.pipelines[""] = Pipeline(self._entries(policy.plugins, ""), _unrouted)
         if self._mistakes:
             raise ConfigError(policy.in_order(set(self._mistakes)), policy.files)
         self.router = Router(self.routes)
@@ -82,6 +92,7 @@ class App:
     def _route(self, route: RouteSettings) -> Route:
         upstream = self.upstreams.get(route.upstream or "")
         pipeline = Pipeline(self._entries(self.policy.entries_for(route), route.name), no_upstream if upstream is None else upstream.send)
+        self.running.pipelines[route.name] = pipeline
         settings = self.policy.upstreams.get(route.upstream or "")
         return Route(
             name=route.name,
@@ -112,7 +123,12 @@ class App:
                 log=logging.getLogger(f"gateway.plugins.{entry.name}"),
                 write_line=self._write_line,
                 is_ready=self.running.is_ready,
+                below=partial(fetch, self.running.pipelines.get),
+                outbound=self._outbound,
+                watched=_watch,
                 has_stale_policy=self.running.has_stale_policy,
+                is_draining=self.running.is_draining,
+                ask=self.control.call,
             )
             try:
                 self._plugins[id(entry)] = entry.plugin(entry.settings, host)
@@ -169,6 +185,10 @@ def _tls(settings: UpstreamSettings) -> ssl.SSLContext | None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _watch(host: Host, path: Path, changed: Changed) -> None:
+    host.spawn(follow(path, changed), f"watching {path}")
 
 
 async def _unrouted(ex: Exchange, pipeline: Pipeline) -> Reply:

@@ -124,6 +124,10 @@ class ExpectationFailed(GatewayError):
     status, slug, title = 417, "expectation-failed", "The expectation cannot be met"
 
 
+class Unprocessable(GatewayError):
+    status, slug, title = 422, "unprocessable", "The request cannot be carried out"
+
+
 class QuotaExceeded(GatewayError):
     """429, with the problem type that draft-ietf-httpapi-ratelimit-headers-10, section 6 registers."""
 
@@ -156,6 +160,12 @@ class UpstreamUnreachable(GatewayError):
 
 class Unavailable(GatewayError):
     status, slug, title = 503, "unavailable", "The gateway cannot serve this now"
+
+
+class CallFailed(Unavailable):
+    """A service that the gateway itself asks, for a key or a decision, did not answer as it should."""
+
+    slug, title = "dependency-unavailable", "A service that the gateway needs does not answer"
 
 
 class UpstreamTimeout(GatewayError):

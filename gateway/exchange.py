@@ -173,6 +173,29 @@ class Exchange:
         self.body_limit = limit
         self.check_length()
 
+    def detached(self, headers: Mapping[str, str | None], started: float) -> Exchange:
+        """The same request for the upstream alone, with `headers` replaced (None: removed): no client waits for its answer.
+
+        Raises ValueError while it has a body that nobody has read, for that can be sent only once.
+        """
+        if self.stream is not None and self.body_at_hand is None:
+            raise ValueError("its body has not been read")
+        twin = Exchange(
+            self.method, self.target, self.path, self.query, self.headers.copy(),
+            host=self.host, client=self.client, scheme=self.scheme, started=started,
+            content_length=self.content_length, body_limit=self.body_limit,
+        )  # fmt: skip
+        for name, value in headers.items():
+            if value is None:
+                twin.headers.popall(name, None)
+            else:
+                twin.headers[name] = value
+        twin.params, twin.route, twin.request_id = self.params, self.route, self.request_id
+        twin.consumer, twin.claims, twin.groups = self.consumer, self.claims, self.groups
+        twin.body_at_hand = self.body_at_hand
+        twin.has_raw_bytes = self.has_raw_bytes
+        return twin
+
     def check_length(self) -> None:
         length = self.content_length if self.body_at_hand is None else len(self.body_at_hand)
         if length is not None and length > self.body_limit:

@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.errors import ClientGone, GatewayError, NotFound, PluginError
 from gateway.exchange import Attempt, End, Exchange, Reply, problem
-from gateway.plugin import Mode, Plugin
+from gateway.plugin import Host, Mode, Plugin
 
 log = logging.getLogger("gateway.pipeline")
 
@@ -38,7 +38,9 @@ class Pipeline:
     """
 
     __slots__ = (
+        "__weakref__",
         "_attempt",
+        "_below",
         "_body",
         "_down",
         "_ends",
@@ -74,6 +76,7 @@ class Pipeline:
         self.watches_attempts = bool(self._attempt)
         self.survives_client = any(entry.plugin.survives_client for entry in self.entries)
         self.is_async = any(step[2] for step in (*self._down, *responders))
+        self._below: dict[int, Pipeline] = {}
 
     async def answer(self, ex: Exchange) -> Reply:
         """The reply, its head final. `ex.depth` says how far down the exchange came, `ex.failure` what the reply tells of.
@@ -116,6 +119,15 @@ class Pipeline:
                     reply.tunnel.close()
                 reply = found
         return reply
+
+    def below(self, host: Host) -> Pipeline:
+        """What lies below the plugin that has `host`. Raises LookupError when it is in another pipeline."""
+        place = next((n for n, entry in enumerate(self.entries) if entry.plugin.host is host), None)
+        if place is None:
+            raise LookupError("the plugin is not in the pipeline of this exchange")
+        if place not in self._below:
+            self._below[place] = Pipeline(self.entries[place + 1 :], self.send)
+        return self._below[place]
 
     def attempt(self, ex: Exchange, attempt: Attempt) -> None:
         """Before each try at the upstream: every plugin that asked sees it, outermost first."""

@@ -8,31 +8,49 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin
 
 from pydantic import Field
 
 from gateway import errors
+from gateway.bearer import CHALLENGE, has_token
 from gateway.config.header import HeaderName, HeaderValue
 from gateway.config.placeholders import Placeholders
-from gateway.config.settings import Duration, Many, OneOrMany, Percent, Rate, Settings, Size
-from gateway.errors import BadRequest, Forbidden, GatewayError, NotFound, PayloadTooLarge, QuotaExceeded, Unauthorized, Unavailable
+from gateway.config.settings import Duration, File, Many, OneOrMany, Percent, Rate, Settings, Size
+from gateway.config.token import Token
+from gateway.control import Control, ControlError
+from gateway.errors import (
+    BadRequest,
+    CallFailed,
+    Forbidden,
+    GatewayError,
+    NotFound,
+    PayloadTooLarge,
+    QuotaExceeded,
+    Unauthorized,
+    Unavailable,
+)
 from gateway.exchange import Attempt, End, Entity, Exchange, Headers, Reply, new_id
 from gateway.store.memory import Decision, MemoryStore
 from gateway.template import folded_segments
 
 __all__ = [
+    "CHALLENGE",
     "Answers",
     "Attempt",
     "BadRequest",
+    "CallFailed",
+    "ControlError",
     "Decision",
     "Duration",
     "End",
     "Entity",
     "Exchange",
     "Field",
+    "File",
     "Forbidden",
     "GatewayError",
     "HeaderName",
@@ -53,10 +71,12 @@ __all__ = [
     "Reply",
     "Settings",
     "Size",
+    "Token",
     "Unauthorized",
     "Unavailable",
     "errors",
     "folded_segments",
+    "has_token",
     "new_id",
 ]
 
@@ -73,7 +93,13 @@ class NoSettings(Settings):
     """The settings of a plugin that has none."""
 
 
-@dataclass(slots=True)
+Fetch = Callable[["Host", Exchange, Mapping[str, str | None], float, int], Awaitable[Reply]]
+Http = Callable[[str, str, Mapping[str, str], bytes, float, int], Awaitable[Reply]]
+Changed = Callable[[bytes], None]
+Watching = Callable[["Host", Path, Changed], None]
+
+
+@dataclass(slots=True, eq=False)
 class Host:
     """What a plugin is given: one for each entry of the policy. gateway.testing.host() makes one with memory twins."""
 
@@ -83,8 +109,13 @@ class Host:
     store: MemoryStore  # counters
     log: logging.Logger
     write_line: Callable[[bytes], None]  # one line of the access log; never blocks
-    is_ready: Callable[[], bool]  # false while the gateway drains
+    is_ready: Callable[[], bool]  # false while the gateway drains, or a required check fails
+    below: Fetch  # what `fetch`, `http` and `watch` do, behind their defaults
+    outbound: Http
+    watched: Watching
     has_stale_policy: Callable[[], bool] = lambda: False  # the policy's file is newer, and was refused
+    is_draining: Callable[[], bool] = lambda: False
+    ask: Callable[[str], Awaitable[Any]] = Control().call  # what the gateway knows of itself, by name; raises ControlError
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
@@ -97,6 +128,40 @@ class Host:
         self.tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.log.error("%s failed", task.get_name(), exc_info=error)
+
+    async def fetch(
+        self, ex: Exchange, headers: Mapping[str, str | None] | None = None, *, within: float = 30.0, limit: int = 1 << 20
+    ) -> Reply:
+        """What the plugins below this one, and the upstream, answer to the request of `ex`, with `headers` replaced (None: removed).
+
+        No client waits for it and none can cut it short; `ex` is left as it is. The body is at hand. Raises UpstreamTimeout when it is
+        not whole after `within` seconds, BadGateway past `limit` bytes, ValueError while a body of `ex` has not been read.
+        """
+        return await self.below(self, ex, headers or {}, within, limit)
+
+    async def http(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        within: float = 5.0,
+        limit: int = 1 << 20,
+    ) -> Reply:
+        """Ask another service, with a deadline in seconds. The answer, whatever its status, with its body at hand.
+
+        Redirects are not followed: they lead where nobody allowed. Raises CallFailed when there is no answer within `within` seconds,
+        or none of at most `limit` bytes.
+        """
+        return await self.outbound(method, url, headers or {}, body, within, limit)
+
+    def watch(self, path: Path, changed: Changed) -> None:
+        """Call `changed` with what stands in the file each time that it has changed, from `start` until the policy ends.
+
+        What `changed` raises is logged, and the plugin goes on with what it had.
+        """
+        self.watched(self, path, changed)
 
     async def run_blocking(self, call: Callable[[], Any]) -> Any:
         """Run what blocks (a library's file or network call, long computing) in a thread, off the event loop."""

@@ -10,8 +10,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+from gateway.control import Arguments, Control
+from gateway.detached import fetch
+from gateway.errors import CallFailed
 from gateway.exchange import Attempt, End, Exchange, Headers, Reply
 from gateway.pipeline import Entry, Pipeline, no_upstream
 from gateway.plugin import Host, Mode, Plugin
@@ -41,6 +46,34 @@ class FakeUpstream:
         reply = self.reply(ex) if callable(self.reply) else self.reply
         reply.upstream = attempt.target
         return reply
+
+
+@dataclass(slots=True)
+class FakeService:
+    """What `Host.http` asks. Answers with `reply` (a Reply, an exception, or a function of method and URL) and keeps what it was asked."""
+
+    reply: Reply | Exception | Callable[[str, str], Reply] = field(default_factory=lambda: CallFailed(reason="nothing is served here"))
+    requests: list[tuple[str, str, Mapping[str, str], bytes]] = field(default_factory=list)
+
+    async def call(self, method: str, url: str, headers: Mapping[str, str], body: bytes, within: float, limit: int) -> Reply:
+        self.requests.append((method, url, headers, body))
+        if isinstance(self.reply, Exception):
+            raise self.reply
+        return self.reply(method, url) if callable(self.reply) else self.reply
+
+
+@dataclass(slots=True)
+class FakeFiles:
+    """What `Host.watch` watches: a file changes when the test says so."""
+
+    watched: list[tuple[Path, Callable[[bytes], None]]] = field(default_factory=list)
+
+    def change(self, path: Path, content: bytes) -> None:
+        for _, changed in [one for one in self.watched if one[0] == path]:
+            changed(content)
+
+    def watch(self, host: Host, path: Path, changed: Callable[[bytes], None]) -> None:
+        self.watched.append((path, changed))
 
 
 def exchange(
@@ -85,8 +118,16 @@ def host(
     lines: list[bytes] | None = None,
     ready: bool = True,
     stale: bool = False,
+    draining: bool | None = None,
+    answers: Mapping[str, Any] | None = None,
+    service: FakeService | None = None,
+    files: FakeFiles | None = None,
 ) -> Host:
-    """A host whose store is memory, whose access log is the list `lines`; ready, and with a policy gone stale, if you say so."""
+    """A host whose store is memory, whose access log is the list `lines`; ready, and with a policy gone stale, if you say so.
+
+    Its plugin calls `service` and watches `files`; what lies below it is known once it is in a `pipeline`. One that is not ready drains
+    unless you say otherwise; `answers` are those of the operations that a plugin asks for by name.
+    """
     clock = clock or Clock()
     kept = [] if lines is None else lines
     return Host(
@@ -98,7 +139,23 @@ def host(
         write_line=kept.append,
         is_ready=lambda: ready,
         has_stale_policy=lambda: stale,
+        is_draining=lambda: not ready if draining is None else draining,
+        ask=_control(answers or {}).call,
+        below=partial(fetch, lambda route: None),
+        outbound=(service or FakeService()).call,
+        watched=(files or FakeFiles()).watch,
     )
+
+
+def _control(answers: Mapping[str, Any]) -> Control:
+    control = Control()
+    for name, answer in answers.items():
+
+        async def operation(arguments: Arguments, answer: Any = answer) -> Any:
+            return answer
+
+        control.offer(name, operation)
+    return control
 
 
 def load(name: str, settings: object = None, *, host: Host | None = None, registry: Registry | None = None) -> Plugin[Any]:
@@ -110,7 +167,10 @@ def load(name: str, settings: object = None, *, host: Host | None = None, regist
 def pipeline(*plugins: Plugin[Any], upstream: FakeUpstream | None = None, mode: Mode = "enforce") -> Pipeline:
     """A pipeline of these plugins, outermost first."""
     entries = [Entry(type(plugin).__module__.rpartition(".")[2], plugin, mode) for plugin in plugins]
-    return Pipeline(entries, no_upstream if upstream is None else upstream.send)
+    made = Pipeline(entries, no_upstream if upstream is None else upstream.send)
+    for plugin in plugins:
+        plugin.host.below = partial(fetch, lambda route: made)
+    return made
 
 
 def run(pipeline: Pipeline, ex: Exchange) -> Reply:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
 from gateway.errors import NotFound, Unavailable
 from gateway.exchange import Exchange, Reply
-from gateway.testing import Clock, FakeUpstream, exchange, host, load, pipeline, run, streamed
+from gateway.testing import Clock, FakeFiles, FakeUpstream, exchange, host, load, pipeline, run, streamed
 
 
 def test_the_clock_stands_still_until_it_is_moved() -> None:
@@ -69,3 +71,12 @@ def test_an_exchange_can_be_sent_through_more_than_one_pipeline() -> None:
         reply = run(pipeline(upstream=FakeUpstream(path)), exchange("GET", target))
         assert reply.entity is not None
         assert reply.entity.data == target.encode()
+
+
+def test_a_file_changes_when_the_test_says_so() -> None:
+    files = FakeFiles()
+    seen: list[bytes] = []
+    host(files=files).watch(Path("keys"), seen.append)
+    files.change(Path("keys"), b"new")
+    files.change(Path("others"), b"no")
+    assert seen == [b"new"]

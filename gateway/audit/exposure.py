@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.audit.subject import Subject, settings
+from gateway.config.address import address, is_loopback
 from gateway.config.masking import is_secret_key, is_secret_text
 from gateway.config.position import Path
 from gateway.errors import Mistake, SecretMistake
@@ -27,6 +28,36 @@ def trusted_by_all(subject: Subject) -> Iterator[Mistake]:
         if network.prefixlen == 0:
             why = "every client can claim any address, and gets round all limits by client"
             yield subject.at(("server", "trusted_proxies", n), why, "name the networks of your load balancers")
+
+
+def public_observe(subject: Subject) -> Iterator[Mistake]:
+    """Health in detail and metrics are open to the network.
+
+    Whoever reaches the port reads what routes and upstreams there are, how they fare, and why a policy was refused. For a Prometheus or a
+    kubelet elsewhere that is what you want: see that nobody else reaches it, and write `accept: [public-observe]`.
+
+        server:
+          observe: 0.0.0.0:9191
+    """
+    observe = subject.policy.server.observe
+    if observe is not None and not is_loopback(address(observe.address)[0]):
+        why = "whoever reaches this port reads health in detail and metrics"
+        yield subject.at(("server", "observe"), why, "write 127.0.0.1, or let a firewall see to it and accept this")
+
+
+def public_admin(subject: Subject) -> Iterator[Mistake]:
+    """The admin port is open to the network.
+
+    Its token is all that stands between whoever reaches the port and the gateway, and it travels in clear, for the port speaks no TLS.
+    Listen on loopback, and come by `ssh -L` or `kubectl port-forward`.
+
+        server:
+          admin: {address: 0.0.0.0:9192, token: kPq8wN3vXzkPq8wN3vXz}
+    """
+    admin = subject.policy.server.admin
+    if admin is not None and not is_loopback(address(admin.address)[0]):
+        why = "the token for this port crosses the network in clear"
+        yield subject.at(("server", "admin"), why, "write 127.0.0.1, and come by ssh -L or kubectl port-forward")
 
 
 def any_origin(subject: Subject) -> Iterator[Mistake]:
@@ -64,8 +95,10 @@ def secret_in_clear(subject: Subject) -> Iterator[Mistake]:
         plugins:
           - headers: {request: {set: {Authorization: Bearer kPq8wN3vXz}}}
     """
-    for entry, path in subject.entries():
-        for place in _in_clear(entry.shown, path, ""):
+    shown: list[tuple[Any, Path]] = [(entry.shown, path) for entry, path in subject.entries()]
+    shown.append((subject.policy.shown(("server", "admin")), ("server", "admin")))
+    for value, path in shown:
+        for place in _in_clear(value, path, ""):
             mistake = subject.at(place, "a secret stands in the file", "write ${NAME}, and set it in the environment")
             yield SecretMistake(mistake.file, mistake.line, mistake.column, mistake.path, mistake.why, mistake.hint)
 

@@ -47,7 +47,7 @@ def _masked(document: Document, value: Any, path: Path, is_secret: bool) -> Any:
         return {key: _masked(document, inner, (*path, key), is_secret or is_secret_key(key)) for key, inner in value.items()}
     if isinstance(value, list):
         return [_masked(document, inner, (*path, n), is_secret) for n, inner in enumerate(value)]
-    secrets = document.secrets(path)
+    secrets = document.taken(path)
     shown = document.shown(path) if secrets else value
     if is_secret:
         is_open = not isinstance(shown, str) or not is_secret_text(shown) or _REFERENCE.fullmatch(shown) is not None

@@ -15,6 +15,7 @@ from gateway.config.document import Document
 from gateway.config.entry import Entries, EntrySettings
 from gateway.config.kept import Files, Kept
 from gateway.config.masking import masked
+from gateway.config.readiness import CheckSettings
 from gateway.config.route import RouteSettings, effective
 from gateway.config.schema import PolicySchema
 from gateway.config.server import ServerSettings, StoreSettings, TelemetrySettings
@@ -42,6 +43,7 @@ class Policy:
     routes: tuple[RouteSettings, ...]
     files: tuple[Path, ...]  # absolute: all that it is made of, itself first; also a .env that is not there, and folders globs looked in
     accept: tuple[str, ...]  # rules that shall not warn
+    checks: Mapping[str, CheckSettings]
     _document: Document = field(repr=False)
     _registry: Registry = field(repr=False)
 
@@ -56,15 +58,18 @@ class Policy:
         files = [Path(name).absolute() for name in self._document.names]
         return {os.path.relpath(file, self.folder): read[file] for file in files}
 
+    def shown(self, path: tuple[str | int, ...]) -> Any:
+        """The value at `path` as it is written: what comes from the environment reads `${NAME}`."""
+        return self._document.shown(path)
+
     @property
     def kept(self) -> Kept:
         """All that it was read from, so that `load` can make the same of it in another process: secrets, too."""
         disk = self._document.sources.disk
         return Kept(dict(disk.texts), dict(disk.found), self._registry.code)
 
-    @property
     def masked(self) -> Any:
-        """The policy as plain values, merged and filled in, with nothing secret in it."""
+        """The policy as plain values, merged and filled in, with nothing secret in it. Milliseconds for a thousand routes."""
         return masked(self._document)
 
     def in_order(self, mistakes: Iterable[Mistake]) -> list[Mistake]:
@@ -147,6 +152,7 @@ def _compile(text: str, path: Path, registry: Registry | None, sources: Sources,
         tuple(route for route in routes if route is not None),
         tuple(sources.files),
         schema.accept,
+        MappingProxyType(schema.checks),
         document,
         registry,
     )

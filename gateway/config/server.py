@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from ipaddress import AddressValueError, IPv4Network, IPv6Address, IPv6Network, ip_network
-from typing import Annotated, Any, ClassVar, Literal
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic.json_schema import WithJsonSchema
 
-from gateway.authority import is_name_or_ipv4
+from gateway.config.address import Address, address
+from gateway.config.ports import Admin, Observe
 from gateway.config.settings import Duration, File, Many, OneOrMany, Settings, Size, kind
-
-_ADDRESS = re.compile(r"(?:(?P<name>[A-Za-z0-9_.-]+)|\[(?P<six>[0-9A-Fa-f:.]+)\]):(?P<port>[0-9]{1,5})", re.ASCII)
-
-SHAPE = r"^([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"
-"""Of an address, for editors."""
-
-
-def address(value: Any) -> tuple[str, int]:
-    """Host and port of `127.0.0.1:8080`, `localhost:8080` or `[::1]:8080`. Raises ValueError."""
-    match = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        example = f"0.0.0.0:{value}" if str(value).isdigit() else "0.0.0.0:8080 or [::1]:8080"
-        raise ValueError(f"{kind(value)} is no address; write host:port, as in {example}")
-    if int(match["port"]) > 65535:
-        raise ValueError(f"{kind(value)} is no address; a port is at most 65535")
-    if match["name"] is not None and not is_name_or_ipv4(match["name"]):
-        raise ValueError(f"{kind(value)} is no address; a host of numbers is an IPv4 address, as in 0.0.0.0:{match['port']}")
-    if match["six"] is not None:
-        try:
-            IPv6Address(match["six"])
-        except AddressValueError:
-            raise ValueError(f"{kind(value)} is no address; what stands in brackets must be an IPv6 address") from None
-    return match["name"] or match["six"], int(match["port"])
 
 
 class ListenerTls(Settings):
@@ -49,16 +26,8 @@ class Listener(Settings):
 
     shorthand: ClassVar[str] = "address"
 
-    address: Annotated[str, WithJsonSchema({"type": "string", "pattern": SHAPE})] = Field(
-        description="Where to listen: `0.0.0.0:8080`, `127.0.0.1:8080`, `[::1]:8080`; port 0 takes any free one."
-    )
+    address: Address = Field(description="Where to listen: `0.0.0.0:8080`, `127.0.0.1:8080`, `[::1]:8080`; port 0 takes any free one.")
     tls: ListenerTls | None = Field(None, description="Speak HTTPS here, with this certificate; without it, HTTP.")
-
-    @field_validator("address", mode="before")
-    @classmethod
-    def _is_address(cls, value: Any) -> Any:
-        address(value)
-        return value
 
     @property
     def host(self) -> str:
@@ -111,7 +80,7 @@ class Timeouts(Settings):
 
 
 class Recycle(Settings):
-    """When a worker is replaced: the fresh one serves before the old one begins to drain. Not with `workers: 1`."""
+    """When a worker is replaced: a fresh one serves before the old one drains. Not with `workers: 1`."""
 
     memory: Size | None = Field(None, gt=0, description="The bytes of memory from which on a worker is replaced; without it, never.")
     age: Duration | None = Field(None, gt=0, description="How long a worker serves before it is replaced; without it, for ever.")
@@ -129,6 +98,13 @@ class ServerSettings(Settings):
         min_length=1,
         description="Where to listen: `host:port`, or a list; an entry may be `{address: 0.0.0.0:8443, tls: {cert: ..., key: ...}}`.",
     )
+    observe: Observe | None = Field(
+        None, description="To read: health in detail, and metrics; served while the gateway drains, too. Without it there is no such port."
+    )
+    admin: Admin | None = Field(
+        None,
+        description="To act: reload, log level, the policy in force; for the `gateway` command, too. Without it there is no such port.",
+    )
     workers: Workers | Literal["auto"] = Field(
         1,
         description="Processes that share the port, kept running by one more; `auto`: one for each core that this process may use. "
@@ -140,6 +116,28 @@ class ServerSettings(Settings):
     )
     limits: Limits = Field(default_factory=Limits, description="What one client may ask of the gateway's memory.")
     timeouts: Timeouts = Field(default_factory=Timeouts, description="How long the gateway waits for its clients.")
+
+    @model_validator(mode="after")
+    def _have_ports_of_their_own(self) -> Self:
+        taken: list[tuple[str, Listener | Observe | Admin]] = [("listen", listener) for listener in self.listen]
+        for name, port in (("observe", self.observe), ("admin", self.admin)):
+            if port is not None:
+                for other, place in taken:
+                    if _overlap(address(port.address), address(place.address)):
+                        raise ValueError(f"{name} and {other} both want {port.address}; write another port")
+                taken.append((name, port))
+        return self
+
+    @model_validator(mode="after")
+    def _have_somebody_in_their_place(self) -> Self:
+        if self.workers == 1 and self.recycle != Recycle():
+            raise ValueError("recycle replaces one worker while others serve, and workers: 1 has no others; write workers: auto")
+        return self
+
+
+def _overlap(one: tuple[str, int], other: tuple[str, int]) -> bool:
+    """Whether one socket only can have both. Linux would let them be bound, and then refuse to listen."""
+    return one[1] == other[1] != 0 and (one[0] == other[0] or bool({one[0], other[0]} & {"0.0.0.0", "::"}))
 
 
 class LogSettings(Settings):

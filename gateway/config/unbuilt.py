@@ -10,8 +10,6 @@ KEYS = frozenset(
     {
         "environment",
         "jobs",
-        "server.admin",
-        "server.observe",
         "store.db",
         "store.host",
         "store.on_failure",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from email.utils import formatdate
 
 from gateway.app import App
 from gateway.config.policy import Policy
-from gateway.errors import ConfigError, Mistake
-from gateway.exchange import Exchange
+from gateway.errors import CallFailed, ConfigError, Mistake
+from gateway.exchange import Exchange, Reply
 from gateway.pipeline import Pipeline
 from gateway.rehearsal.answer import Answer, Ask, Sent
 from gateway.rehearsal.client import OneRequest
@@ -28,7 +28,7 @@ class RehearsedApp(App):
     """An App that keeps the exchange it found a pipeline for, and asks stubs instead of upstreams."""
 
     def __init__(self, policy: Policy, write_line: Callable[[bytes], None], clock: Clock, ask: Ask) -> None:
-        super().__init__(policy, write_line, clock, lambda name, settings: stubbed(name, settings, ask, clock))
+        super().__init__(policy, write_line, clock, lambda name, settings: stubbed(name, settings, ask, clock), outbound=_nobody)
         self.exchange: Exchange | None = None
 
     def find(self, ex: Exchange) -> Pipeline:
@@ -71,6 +71,10 @@ class Stage:
             tuple(json.loads(line) for line in self._lines),
             is_cut,
         )
+
+
+async def _nobody(method: str, url: str, headers: Mapping[str, str], body: bytes, within: float, limit: int) -> Reply:
+    raise CallFailed(reason=f"{method} {url}: a rehearsal asks nobody")
 
 
 def default(sent: Sent) -> Answer:

@@ -15,7 +15,7 @@ from gateway.config.kept import Kept
 from gateway.config.policy import Policy
 from gateway.errors import ConfigError
 from gateway.registry import Registry
-from gateway.server.watch import Stamps, stamps
+from gateway.watch import Stamps, stamps
 
 log = logging.getLogger("gateway")
 

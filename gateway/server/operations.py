@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
+from gateway.checks import Check
 from gateway.control import Arguments, Control, ControlError
 from gateway.server.front import Front
 from gateway.server.reload import Reloader
@@ -28,7 +30,9 @@ class Operations:
         self._started = clock()
 
     def offer(self, control: Control) -> None:
-        for operation in (self.status, self.health, self.workers, self.policy, self.log_level, self.reload):
+        for operation in (
+            self.status, self.health, self.liveness, self.workers, self.policy, self.log_level, self.set_log_level, self.reload
+        ):  # fmt: skip
             control.offer(operation.__name__, operation)
 
     async def status(self, arguments: Arguments) -> Any:
@@ -50,18 +54,27 @@ class Operations:
         }
 
     async def health(self, arguments: Arguments) -> Any:
-        """`status` is ok, degraded or draining; `ready` is whether to send requests here."""
+        """`ready` is whether to send requests here; `status` is ok, degraded, unready or draining."""
         running, state = self._front.app.running, self._reloader.state
         policy: dict[str, Any] = {"status": "stale" if running.is_stale else "ok", "revision": state.revision}
         if running.is_stale and state.last is not None:
             policy |= {"since": state.last.time, "mistakes": list(state.last.mistakes)}
+        checks = {check.name: _checked(check) for check in running.checks}
+        is_degraded = running.is_stale or any(check.failure for check in running.checks)
         ready = running.is_ready()
-        degraded = running.is_stale
+        status = "draining" if running.draining else "unready" if not ready else "degraded" if is_degraded else "ok"
         return {
-            "status": "draining" if running.draining else "degraded" if degraded else "ok",
+            "status": status,
             "ready": ready,
             "policy": policy,
+            "store": {"status": "ok", "url": self._front.app.policy.store.url},
+            "upstreams": {name: {"targets": list(settings.targets)} for name, settings in self._front.app.policy.upstreams.items()},
+            "checks": checks,
         }
+
+    async def liveness(self, arguments: Arguments) -> Any:
+        """That the loop turns: also of one that drains, which must not be restarted."""
+        return {"status": "ok"}
 
     async def workers(self, arguments: Arguments) -> Any:
         """A list with what is known of each process that serves; here of this one."""
@@ -72,16 +85,19 @@ class Operations:
     async def policy(self, arguments: Arguments) -> Any:
         """The policy in force, without its secrets."""
         policy = self._front.app.policy
-        return {"file": str(policy.path), "revision": self._reloader.state.revision, "policy": policy.masked}
+        revision = self._reloader.state.revision
+        return {"file": str(policy.path), "revision": revision, "policy": await asyncio.to_thread(policy.masked)}
 
     async def log_level(self, arguments: Arguments) -> Any:
-        """The level of the log, after setting it to `level` if that is given: until the next reload, which sets the policy's."""
-        level = arguments.get("level")
-        if level is not None:
-            if level not in LEVELS:
-                raise ControlError(422, f"there is no such level; write one of {', '.join(LEVELS)}")
-            logging.getLogger().setLevel(str(level).upper())
         return {"level": _level()}
+
+    async def set_log_level(self, arguments: Arguments) -> Any:
+        """The log's least `level` from now on, until a reload sets the policy's again."""
+        level = arguments.get("level")
+        if level not in LEVELS:
+            raise ControlError(422, f"level is one of {', '.join(LEVELS)}")
+        logging.getLogger().setLevel(str(level).upper())
+        return {"level": level}
 
     async def reload(self, arguments: Arguments) -> Any:
         """Read the policy again. Not `ok`, with all `mistakes`, when the old one stays."""
@@ -91,6 +107,11 @@ class Operations:
 
     def _uptime(self) -> float:
         return round(self._clock() - self._started, 3)
+
+
+def _checked(check: Check) -> dict[str, Any]:
+    state = {"status": "failing", "why": check.failure} if check.failure else {"status": "ok"}
+    return {**state, "required": check.is_required}
 
 
 def _level() -> str:

@@ -6,13 +6,15 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvloop
 
 from gateway.app import App
 from gateway.config.policy import Policy
+from gateway.ports.opening import ports
+from gateway.ports.port import Port
 from gateway.server.compile import Compiler, Load
 from gateway.server.front import Front
 from gateway.server.listener import Listener
@@ -53,14 +55,17 @@ async def _run(
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     lines.start()
+    front = Front(app, listeners)
+    try:
+        opened = ports(app.policy.server, lambda: front.app.policy.server.admin, app.control)
+    except OSError as error:
+        log.error("%s", error)
+        return _closed(listeners)
     try:
         await app.start()
     except Exception as error:
         log.error("the policy cannot be started: %s", error, exc_info=error)
-        for listener in listeners:
-            listener.close()
-        return 1
-    front = Front(app, listeners)
+        return _closed([*listeners, *opened])
     front.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop)
@@ -70,6 +75,8 @@ async def _run(
     Operations(front, reloads, policies, app.clock).offer(app.control)
     loop.add_signal_handler(signal.SIGHUP, reloads.ask)
     reloading = loop.create_task(reloads.run(), name="reload")
+    for port in opened:
+        await port.start()
     for listener in listeners:
         log.info("listening on %s://%s", listener.scheme, listener.address)
     await stop.wait()
@@ -80,9 +87,18 @@ async def _run(
     reloads.stop()
     await policies.stop()
     await front.app.stop()
+    for port in opened:
+        await port.stop()
     lines.stop()
     log.info("ended")
     return 0
+
+
+def _closed(bound: Sequence[Listener | Port]) -> int:
+    """The exit code of a gateway that cannot start."""
+    for one in bound:
+        one.close()
+    return 1
 
 
 def _on_signal(stop: asyncio.Event) -> None:

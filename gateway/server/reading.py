@@ -9,7 +9,8 @@ from typing import Any
 
 from gateway.config.kept import Kept
 from gateway.config.policy import Policy
-from gateway.server.watch import Stamps
+from gateway.config.ports import Admin
+from gateway.watch import Stamps
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +38,20 @@ class Reading:
         return cls(tuple(values["mistakes"]), files, tuple(values["refused"]), values["texts"], values["routes"])
 
 
-NEEDS_RESTART = ("listen", "workers")
+NEEDS_RESTART = ("listen", "observe", "admin", "workers")
 """Settings of `server` that are looked at once, when the process starts."""
 
 
 def bound(policy: Policy) -> dict[str, str]:
-    """What the process was started with, of the settings that need a restart; to be compared."""
-    return {name: str(getattr(policy.server, name)) for name in NEEDS_RESTART}
+    """What cannot change of the settings that need a restart, in a form to be compared; the admin port's token can."""
+    values = {name: getattr(policy.server, name) for name in NEEDS_RESTART}
+    return {name: str(value.address if isinstance(value, Admin) else value) for name, value in values.items()}
 
 
-def refused(policy: Policy, bound: Mapping[str, str]) -> tuple[str, ...]:
-    """What of the policy does not apply to a process that was started with `bound`."""
+def refused(policy: Policy, before: Mapping[str, str]) -> tuple[str, ...]:
+    """What of the policy does not apply to a process that was started with what was `bound` `before`."""
     why = "only a restart changes this; the old value stays, all else was applied"
-    return tuple(str(policy.mistake(("server", name), why)) for name, value in bound.items() if str(getattr(policy.server, name)) != value)
+    return tuple(str(policy.mistake(("server", name), why)) for name, value in bound(policy).items() if before[name] != value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,11 @@ from typing import Protocol, TypeVar
 
 from gateway.control import ControlError
 from gateway.server.reading import Reading
-from gateway.server.watch import Watch
 from gateway.state.record import Record, Reload, State, now
 from gateway.state.revisions import Revisions
+from gateway.watch import LOOK, Watch
 
 log = logging.getLogger("gateway")
-
-LOOK = 1.0  # seconds between two looks at the files
 
 T = TypeVar("T")
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from gateway.server.watch import Watch, stamps
+from gateway.watch import Watch, follow, stamps
 
 
 @pytest.fixture
@@ -85,3 +87,27 @@ def test_a_folder_changes_with_the_names_in_it(name: str, seen: bool, tmp_path: 
     assert [watch.look(), watch.look()] == [False, False]
     (tmp_path / name).write_text("")
     assert [watch.look(), watch.look()] == [False, seen]
+
+
+async def test_who_follows_a_file_is_told_its_new_content_until_cancelled(mount: Path, caplog: pytest.LogCaptureFixture) -> None:
+    contents: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def changed(content: bytes) -> None:
+        if content == b"bad":
+            raise ValueError("no good")
+        contents.put_nowait(content)
+
+    task = asyncio.create_task(follow(mount, changed, look=0.005))
+    await asyncio.sleep(0)
+    swap(mount)
+    assert await asyncio.wait_for(contents.get(), 10) == b"version: 2"
+    with caplog.at_level(logging.ERROR):
+        mount.write_text("bad")
+        while not caplog.records:
+            await asyncio.sleep(0.005)
+    mount.write_text("version: 3")
+    assert await asyncio.wait_for(contents.get(), 10) == b"version: 3"
+    assert "no good" in caplog.text and str(mount) in caplog.text
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled() and contents.empty()
