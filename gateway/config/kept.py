@@ -19,8 +19,7 @@ class Kept:
     code: Mapping[str, str]  # name of a plugin beside the policy -> its source
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Kept:
-        """From `values` again."""
+    def from_values(cls, values: Mapping[str, Any]) -> Kept:
         return cls(**values)
 
     @property

@@ -15,6 +15,7 @@ from gateway.config.kept import Kept
 from gateway.config.policy import Policy
 from gateway.errors import ConfigError
 from gateway.registry import Registry
+from gateway.server.reading import files, own_code
 from gateway.watch import Stamps, stamps
 
 log = logging.getLogger("gateway")
@@ -34,11 +35,10 @@ class Compiler:
     def __init__(self, load: Load, policy: Policy, write_line: Callable[[bytes], None]) -> None:
         self._load = load
         self._write_line = write_line
-        self._plugins = policy.folder / "plugins"
         self._code: Stamps | Mapping[str, str] = {}
         self._registry: Registry | None = None
         self.folder = policy.folder
-        self.files = stamps([*policy.files, *self._own_code()])
+        self.files = files(policy)
 
     def compile(self, before: App, kept: Kept | None = None) -> App:
         """The newer App, not started. Raises ConfigError, or whatever a plugin's code raises."""
@@ -67,7 +67,7 @@ class Compiler:
         return self._registry
 
     def _own_code(self) -> list[Path]:
-        return sorted(self._plugins.glob("*.py"))
+        return own_code(self.folder)
 
 
 @contextmanager

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
+from gateway.app import App
 from gateway.checks import Check
-from gateway.control import Arguments, Control, ControlError
+from gateway.control import Arguments, Control
 from gateway.server.front import Front
 from gateway.server.reload import Reloader
 from gateway.server.succession import Succession
-
-LEVELS = ("debug", "info", "warning", "error")
+from gateway.server.telling import level, policy_health, set_level
 
 
 class Operations:
@@ -48,29 +47,15 @@ class Operations:
             "listen": [f"{listener.scheme}://{listener.address}" for listener in self._front.listeners],
             "connections": self._front.connections,
             "in_flight": self._policies.exchanges,
-            "log_level": _level(),
+            "log_level": level(),
             "reloads": {"ended": state.ended, "failed": state.failed, "last": None if state.last is None else asdict(state.last)},
             "health": await self.health(arguments),
         }
 
     async def health(self, arguments: Arguments) -> Any:
         """`ready` is whether to send requests here; `status` is ok, degraded, unready or draining."""
-        running, state = self._front.app.running, self._reloader.state
-        policy: dict[str, Any] = {"status": "stale" if running.is_stale else "ok", "revision": state.revision}
-        if running.is_stale and state.last is not None:
-            policy |= {"since": state.last.time, "mistakes": list(state.last.mistakes)}
-        checks = {check.name: _checked(check) for check in running.checks}
-        is_degraded = running.is_stale or any(check.failure for check in running.checks)
-        ready = running.is_ready()
-        status = "draining" if running.draining else "unready" if not ready else "degraded" if is_degraded else "ok"
-        return {
-            "status": status,
-            "ready": ready,
-            "policy": policy,
-            "store": {"status": "ok", "url": self._front.app.policy.store.url},
-            "upstreams": {name: {"targets": list(settings.targets)} for name, settings in self._front.app.policy.upstreams.items()},
-            "checks": checks,
-        }
+        app = self._front.app
+        return {**health(app), "policy": policy_health(app.running.is_stale, self._reloader.state)}
 
     async def liveness(self, arguments: Arguments) -> Any:
         """That the loop turns: also of one that drains, which must not be restarted."""
@@ -89,15 +74,12 @@ class Operations:
         return {"file": str(policy.path), "revision": revision, "policy": await asyncio.to_thread(policy.masked)}
 
     async def log_level(self, arguments: Arguments) -> Any:
-        return {"level": _level()}
+        return {"level": level()}
 
     async def set_log_level(self, arguments: Arguments) -> Any:
         """The log's least `level` from now on, until a reload sets the policy's again."""
-        level = arguments.get("level")
-        if level not in LEVELS:
-            raise ControlError(422, f"level is one of {', '.join(LEVELS)}")
-        logging.getLogger().setLevel(str(level).upper())
-        return {"level": level}
+        set_level(arguments.get("level"))
+        return {"level": level()}
 
     async def reload(self, arguments: Arguments) -> Any:
         """Read the policy again. Not `ok`, with all `mistakes`, when the old one stays."""
@@ -109,10 +91,20 @@ class Operations:
         return round(self._clock() - self._started, 3)
 
 
+def health(app: App) -> dict[str, Any]:
+    """What one process says of itself; of its policy's file it knows nothing."""
+    running, policy = app.running, app.policy
+    is_degraded = running.is_stale or any(check.failure for check in running.checks)
+    ready = running.is_ready()
+    return {
+        "status": "draining" if running.draining else "unready" if not ready else "degraded" if is_degraded else "ok",
+        "ready": ready,
+        "store": {"status": "ok", "url": policy.store.url},
+        "upstreams": {name: {"targets": list(settings.targets)} for name, settings in policy.upstreams.items()},
+        "checks": {check.name: _checked(check) for check in running.checks},
+    }
+
+
 def _checked(check: Check) -> dict[str, Any]:
     state = {"status": "failing", "why": check.failure} if check.failure else {"status": "ok"}
     return {**state, "required": check.is_required}
-
-
-def _level() -> str:
-    return logging.getLevelName(logging.getLogger().level).lower()

@@ -7,10 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway.config.kept import Kept
 from gateway.config.policy import Policy
 from gateway.config.ports import Admin
-from gateway.watch import Stamps
+from gateway.watch import Stamps, stamps
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,16 @@ class Reading:
         return cls(tuple(values["mistakes"]), files, tuple(values["refused"]), values["texts"], values["routes"])
 
 
+def own_code(folder: Path) -> list[Path]:
+    """Of the plugins beside a policy in this folder."""
+    return sorted((folder / "plugins").glob("*.py"))
+
+
+def files(policy: Policy) -> Stamps:
+    """All that it is made of, as it is now."""
+    return stamps([*policy.files, *own_code(policy.folder)])
+
+
 NEEDS_RESTART = ("listen", "observe", "admin", "workers")
 """Settings of `server` that are looked at once, when the process starts."""
 
@@ -62,18 +71,16 @@ class Terms:
     drain: float  # seconds
     memory: int | None  # bytes, from which on a worker is replaced
     age: float | None  # seconds, as well
-    level: str  # of the log
+    level: str  # of the log, as logging calls it
+    admin: tuple[str, str | None] | None  # address and token of the admin port
 
     @classmethod
     def of(cls, policy: Policy) -> Terms:
-        timeouts, recycle = policy.server.timeouts, policy.server.recycle
-        return cls(timeouts.lame_duck, timeouts.drain, recycle.memory, recycle.age, policy.telemetry.log.level.upper())
+        server = policy.server
+        admin = None if server.admin is None else (server.admin.address, server.admin.token)
+        level = policy.telemetry.log.level.upper()
+        return cls(server.timeouts.lame_duck, server.timeouts.drain, server.recycle.memory, server.recycle.age, level, admin)
 
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """The policy in force, for workers that start later."""
-
-    kept: Kept
-    terms: Terms
-    is_stale: bool = False  # a newer one was refused
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Terms:
+        return cls(**{**values, "admin": None if values["admin"] is None else tuple(values["admin"])})

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from gateway.app import App
 from gateway.config.kept import Kept
+from gateway.config.policy import Policy
 from gateway.running import Running
 from gateway.server.compile import Compiler, keep, told, undisturbed
 from gateway.server.front import Front
@@ -36,9 +37,9 @@ class Succession:
         return Reading.of(self._front.app.policy, self._compiler.files)
 
     @property
-    def prepared(self) -> Kept | None:
-        """What the policy was read from that is ready to be put in place."""
-        return None if self._next is None else self._next.policy.kept
+    def prepared(self) -> Policy | None:
+        """The policy that is ready to be put in place."""
+        return None if self._next is None else self._next.policy
 
     @property
     def exchanges(self) -> int:

@@ -1,0 +1,110 @@
+"""What can be asked of a gateway of many workers: of all, of one, or of their supervisor alone; the same names as of one process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from gateway.control import Arguments, Control, ControlError
+from gateway.server.reload import Reloader
+from gateway.server.telling import level, policy_health, set_level
+from gateway.supervisor.crew import Crew
+from gateway.supervisor.judging import together
+from gateway.supervisor.place import Place
+
+PATIENCE = 2.0
+"""Seconds for a worker to say how it is; one that is busy for longer is left out."""
+
+
+class Operations:
+    """Each public method is an operation of its name; answers are JSON values."""
+
+    def __init__(self, crew: Crew, places: Sequence[Place], reloader: Reloader, policy: Path, listen: Sequence[str]) -> None:
+        self._crew = crew
+        self._places = places
+        self._reloader = reloader
+        self._policy = policy
+        self._listen = listen
+        self._started = monotonic()
+
+    def offer(self, control: Control) -> None:
+        for operation in (
+            self.status, self.health, self.liveness, self.workers, self.policy, self.log_level, self.set_log_level, self.reload
+        ):  # fmt: skip
+            control.offer(operation.__name__, operation)
+
+    async def status(self, arguments: Arguments) -> Any:
+        """What runs, since when, and how its reloads went."""
+        state = self._reloader.state
+        beats = [child.beat for child in self._crew.children.values()]
+        return {
+            "version": version("gateway"),
+            "pid": os.getpid(),
+            "uptime": round(monotonic() - self._started, 3),
+            "policy": str(self._policy),
+            "revision": state.revision,
+            "routes": self._crew.read.routes,
+            "listen": list(self._listen),
+            "workers": len(self._crew.serving),
+            "connections": sum(beat.connections for beat in beats),
+            "in_flight": sum(beat.in_flight for beat in beats),
+            "log_level": level(),
+            "reloads": {"ended": state.ended, "failed": state.failed, "last": None if state.last is None else asdict(state.last)},
+            "health": await self.health(arguments),
+        }
+
+    async def health(self, arguments: Arguments) -> Any:
+        """`ready` is whether to send requests here: one worker at least takes them."""
+        policy = policy_health(self._crew.decided.is_stale, self._reloader.state)
+        answers = await self._crew.tell("health", deadline=PATIENCE)
+        if not answers:
+            return {"status": "unready", "ready": False, "policy": policy, "checks": {}}
+        return {**together(answers), "policy": policy}
+
+    async def liveness(self, arguments: Arguments) -> Any:
+        """That the supervisor lives, who sees to it that the workers do."""
+        return {"status": "ok"}
+
+    async def workers(self, arguments: Arguments) -> Any:
+        """What is known of each worker, by its last sign of life; `starts` counts how often its place was filled."""
+        starts = {place.child.number: place.starts for place in self._places if place.child is not None}
+        now = monotonic()
+        return [
+            {
+                "worker": child.number,
+                "pid": child.pid,
+                "state": child.state,
+                "uptime": round(now - child.born, 3),
+                "heard": round(now - child.heard, 3),
+                "starts": starts.get(child.number, 1),
+                **asdict(child.beat),
+            }
+            for _, child in sorted(self._crew.children.items())
+        ]
+
+    async def policy(self, arguments: Arguments) -> Any:
+        """The policy in force, without its secrets."""
+        answers = await self._crew.tell("policy")
+        if not answers:
+            raise ControlError(503, "no worker is there to ask")
+        return {"file": str(self._policy), "revision": self._reloader.state.revision, "policy": answers[0]}
+
+    async def log_level(self, arguments: Arguments) -> Any:
+        return {"level": level()}
+
+    async def set_log_level(self, arguments: Arguments) -> Any:
+        """The log's least `level` from now on, in every process, until a reload sets the policy's again."""
+        set_level(arguments.get("level"))
+        await self._crew.tell("set_log_level", arguments)
+        return {"level": level()}
+
+    async def reload(self, arguments: Arguments) -> Any:
+        """Read the policy again. Not `ok`, with all `mistakes`, when the old one stays."""
+        state = await self._reloader.asked()
+        assert state.last is not None
+        return {**asdict(state.last), "revision": state.revision}

@@ -1,0 +1,122 @@
+"""The supervisor as a process: it binds the sockets, starts workers, hears signals, and ends everything in order. No traffic passes it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from gateway.config.policy import Policy
+from gateway.config.ports import Admin
+from gateway.config.sharing import limits_apart
+from gateway.control import Control
+from gateway.ports.opening import ports
+from gateway.ports.port import Port
+from gateway.server.listener import Listener
+from gateway.server.reading import Reading, Terms, bound, files
+from gateway.server.reload import Reloader, reloader
+from gateway.server.setup import allow_files, bind, write_log
+from gateway.supervisor.child import spawned
+from gateway.supervisor.cores import cores
+from gateway.supervisor.crew import Crew, Decided
+from gateway.supervisor.drain import drain
+from gateway.supervisor.operations import Operations
+from gateway.supervisor.orders import Orders, sockets
+from gateway.supervisor.place import Place
+from gateway.supervisor.watchman import Watchman
+
+log = logging.getLogger("gateway")
+
+
+def supervise(policy: Policy, env_files: Sequence[str], folder: Path, *, watch: bool = True) -> int:
+    """Run until SIGTERM or SIGINT; a second signal ends at once. Returns the exit code.
+
+    Reloads on SIGHUP, and with `watch` when a file of the policy has changed; `folder` keeps the state.
+    """
+    write_log(policy)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before it can be heard must not end us
+    allow_files(policy.server.limits.connections)  # each worker inherits that
+    try:
+        listeners = bind(policy)
+    except OSError as error:
+        print(f"gateway: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    orders = Orders(str(policy.path), tuple(env_files), str(folder), sockets(policy, listeners), bound(policy))
+    return asyncio.run(_run(policy, orders, listeners, folder, watch))
+
+
+async def _run(policy: Policy, orders: Orders, listeners: Sequence[Listener], folder: Path, watch: bool) -> int:
+    loop = asyncio.get_running_loop()
+    control = Control()
+    spawn = partial(spawned, descriptors=[listener.fileno() for listener in listeners], control=control)
+    crew = Crew(spawn, orders, Decided(policy.kept, Terms.of(policy)), Reading.of(policy, files(policy)))
+    try:
+        opened = ports(policy.server, lambda: _admin(crew.decided.terms), control)
+    except OSError as error:
+        log.error("%s", error)
+        return 1
+    places = [Place(crew, number) for number in range(_size(policy))]
+    reloads = reloader(crew, policy.path, folder, watch=watch)
+    listen = [f"{listener.scheme}://{listener.address}" for listener in listeners]
+    Operations(crew, places, reloads, policy.path, listen).offer(control)
+    watchman = Watchman(crew, places, policy.folder)
+    signals: asyncio.Queue[None] = asyncio.Queue()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signals.put_nowait, None)
+    first = loop.create_task(signals.get())
+    keeping = loop.create_task(_keep(places, reloads, opened, listen))
+    watching = loop.create_task(watchman.run())
+    await asyncio.wait([first, keeping, watching], return_when=asyncio.FIRST_COMPLETED)
+    for task in (keeping, watching):
+        if task.done() and (failure := task.exception()) is not None:
+            log.critical("the supervisor fails, and ends", exc_info=failure)
+    log.info("draining")
+    watchman.rest()
+    keeping.cancel()
+    await asyncio.wait([keeping])
+    ending = loop.create_task(drain(crew, listeners))
+    second = loop.create_task(signals.get())
+    await asyncio.wait([ending, second], return_when=asyncio.FIRST_COMPLETED)
+    is_well = first.done() and ending.done() and ending.result()
+    for child in list(crew.children.values()):
+        child.kill()
+    reloads.stop()
+    for port in opened:
+        await port.stop()
+    log.info("ended" if is_well else "ended, not in order")
+    return 0 if is_well else 1
+
+
+async def _keep(places: Sequence[Place], reloads: Reloader, opened: Sequence[Port], listen: Sequence[str]) -> None:
+    """Serve until cancelled. Returns when not one worker could be started."""
+    await asyncio.gather(*(place.fill() for place in places))
+    if all(place.child is None for place in places):
+        return
+    for port in opened:
+        await port.start()
+    for address in listen:
+        log.info("listening on %s", address)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloads.ask)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(reloads.run(), name="reload")
+        for place in places:
+            tasks.create_task(place.run())
+
+
+def _size(policy: Policy) -> int:
+    """How many workers there are to be, and what is to be known of that."""
+    available, wanted = cores(), policy.server.workers
+    size = available if wanted == "auto" else wanted
+    log.info("%d worker%s; %d core%s to run on", size, "s" * (size != 1), available, "s" * (available != 1))
+    if limits_apart(policy):
+        log.warning("with memory:// each worker counts for itself: up to %d times a rate_limit gets through", size)
+    return size
+
+
+def _admin(terms: Terms) -> Admin | None:
+    """The settings of the admin port in force."""
+    return None if terms.admin is None else Admin(address=terms.admin[0], token=terms.admin[1])

@@ -1,0 +1,206 @@
+"""One worker: a process of its own that serves, and does what its supervisor says. `python -m gateway.supervisor.worker`, never by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+from time import monotonic
+from typing import Any
+
+import uvloop
+
+from gateway.app import App
+from gateway.config.kept import Kept
+from gateway.config.policy import load
+from gateway.control import NONE, Arguments, Control, ControlError
+from gateway.server.compile import Compiler, told
+from gateway.server.front import Front
+from gateway.server.operations import health
+from gateway.server.reading import Terms
+from gateway.server.setup import tune_collector, write_log
+from gateway.server.succession import Succession
+from gateway.server.telling import set_level
+from gateway.supervisor.channel import Channel, Gone, opened
+from gateway.supervisor.judging import BEAT, Beat
+from gateway.supervisor.orders import Orders
+from gateway.telemetry.lines import LineWriter
+
+log = logging.getLogger("gateway")
+
+STACK = signal.SIGUSR2
+"""Has a worker write its stack, whatever it is doing."""
+LOST = 120.0
+"""Seconds after which a loop that hangs ends its process by itself: the supervisor would have ended it, if it still lived."""
+ASKING = 5.0
+"""Seconds for the supervisor to answer what a plugin asks of the gateway."""
+
+
+class Above(Control):
+    """What plugins ask of the gateway is the supervisor's to answer, for all workers."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__()
+        self._channel = channel
+
+    def offers(self, name: str) -> bool:
+        return True
+
+    async def call(self, name: str, arguments: Arguments = NONE) -> Any:
+        try:
+            return await self._channel.call(name, arguments, deadline=ASKING)
+        except (Gone, TimeoutError):
+            raise ControlError(503, "the supervisor does not answer") from None
+
+
+class Worker:
+    """Its public methods are what it can be told, by their names."""
+
+    front: Front
+    policies: Succession
+
+    def __init__(self, stacks: int) -> None:
+        """`stacks`: a file that the supervisor reads when this process hangs, or has died."""
+        self._stacks = stacks
+        self._lines = LineWriter(sys.stdout.fileno())
+        self._ends: asyncio.Task[None] | None = None
+        self._is_over = asyncio.Event()
+        self._channel: Channel
+        self._orders = {
+            order.__name__: order
+            for order in (
+                self.start, self.serve, self.prepare, self.commit, self.abandon, self.unready, self.drain,
+                self.health, self.policy, self.set_log_level,
+            )
+        }  # fmt: skip
+
+    async def run(self, end: socket.socket) -> int:
+        """Until it has drained; when the supervisor is gone it drains by itself. The exit code."""
+        self._channel = await opened(end, self._answer)
+        telling = asyncio.create_task(self._channel.run(), name="channel")
+        beating = asyncio.create_task(self._beat(), name="beat")
+        over = asyncio.create_task(self._is_over.wait())
+        await asyncio.wait([telling, over], return_when=asyncio.FIRST_COMPLETED)
+        if not over.done() and hasattr(self, "front"):
+            if self._ends is None:
+                log.error("the supervisor is gone: this worker serves what it has begun, and ends")
+                await self.drain({"others_go_on": False, "patience": self.front.timeouts.drain})
+            await over
+        beating.cancel()
+        over.cancel()
+        return 0
+
+    async def _answer(self, name: str, arguments: Arguments) -> Any:
+        order = self._orders.get(name)
+        if order is None:
+            raise ControlError(501, f"a worker knows no {name}")
+        return await order(arguments)
+
+    async def _beat(self) -> None:
+        """A sign of life each second; and whoever does not come to give one ends."""
+        while True:
+            faulthandler.dump_traceback_later(LOST, exit=True, file=self._stacks)
+            due = monotonic() + BEAT
+            await asyncio.sleep(BEAT)
+            if hasattr(self, "front"):
+                app = self.front.app
+                lag = max(0.0, monotonic() - due)
+                beat = Beat(app.running.is_ready(), self.policies.exchanges, self.front.connections, round(lag, 4), _memory())
+                self._channel.tell("beat", asdict(beat))
+
+    async def start(self, arguments: Arguments) -> None:
+        """Compile and start the policy as it was kept; nobody is served yet. Refuses with its mistakes, one a line."""
+        orders, kept = Orders.from_values(arguments["orders"]), Kept.from_values(arguments["kept"])
+        again = partial(load, orders.policy, env_files=orders.env_files)
+        try:
+            policy = again(kept=kept)
+            write_log(policy)
+            set_level(arguments["level"])
+            app = App(policy, self._lines.write, control=Above(self._channel))
+            listeners = [one.listener() for one in orders.sockets]
+            await app.start()
+        except (Exception, SystemExit) as error:
+            raise ControlError(422, "\n".join(told(error))) from error
+        self._lines.start()
+        self.front = Front(app, listeners)
+        self.policies = Succession(self.front, Compiler(again, policy, self._lines.write), orders.bound)
+        app.running.is_stale = arguments["is_stale"]
+
+    async def serve(self, arguments: Arguments) -> None:
+        self.front.start()
+        tune_collector()
+
+    async def prepare(self, arguments: Arguments) -> Any:
+        """Compile and start the policy beside the running one: as it is now, or as it was `kept`."""
+        kept = None if arguments["kept"] is None else Kept.from_values(arguments["kept"])
+        reading = await self.policies.prepare(kept)
+        policy = self.policies.prepared
+        if policy is None:
+            return {"reading": reading.values, "digest": ""}
+        answer: dict[str, Any] = {"reading": reading.values, "digest": policy.kept.digest}
+        return answer if kept is not None else answer | {"kept": policy.kept.values, "terms": asdict(Terms.of(policy))}
+
+    async def commit(self, arguments: Arguments) -> None:
+        self.policies.commit()
+
+    async def abandon(self, arguments: Arguments) -> None:
+        await self.policies.abandon()
+
+    async def unready(self, arguments: Arguments) -> None:
+        self.front.be_unready()
+
+    async def drain(self, arguments: Arguments) -> None:
+        """Accept no more, and end when what has begun has: what is left after `patience` seconds, if there is such a limit, is cut."""
+        self.front.stop_accepting(others_go_on=arguments["others_go_on"])
+        if self._ends is not None:
+            self._ends.cancel()  # it was replaced, and had all the time there is; now the gateway ends
+        self._ends = asyncio.create_task(self._end(arguments["patience"]), name="drain")
+
+    async def _end(self, patience: float | None) -> None:
+        await self.front.end(patience)
+        await self.policies.stop()
+        await self.front.app.stop()
+        self._lines.stop()
+        self._is_over.set()
+
+    async def health(self, arguments: Arguments) -> Any:
+        return health(self.front.app)
+
+    async def policy(self, arguments: Arguments) -> Any:
+        """The policy in force, without its secrets."""
+        return await asyncio.to_thread(self.front.app.policy.masked)
+
+    async def set_log_level(self, arguments: Mapping[str, Any]) -> None:
+        set_level(arguments.get("level"))
+
+
+def _memory() -> int | None:
+    """Bytes that this process holds."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return None
+
+
+def main(end: int, stacks: int) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # they are meant for the supervisor, who says what to do, and when
+    faulthandler.enable(file=stacks)
+    faulthandler.register(STACK, file=stacks)
+    return uvloop.run(_main(end, stacks))
+
+
+async def _main(end: int, stacks: int) -> int:
+    return await Worker(stacks).run(socket.socket(fileno=end))
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2])))
