@@ -19,8 +19,10 @@ BACKLOG = 2048
 """asyncio's default of 100 drops SYNs under a burst; each comes again after a second."""
 AT_ONCE = 256
 """Connections accepted in one go, so that those already served are not kept waiting."""
-AT_ONCE_SHARED = 2
-"""The same of a socket that several processes share: none shall swallow a burst while the others idle."""
+FEW = 8
+"""The same for a process that is ahead of the others, when these have had their chance."""
+RESPITE = 0.002
+"""Seconds for which one that is ahead leaves new connections to the others."""
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
@@ -89,12 +91,13 @@ class Listener:
         self.certificate = certificate
         self.scheme = "http" if certificate is None else "https"
         self.address = address
-        self._at_once = AT_ONCE if shared is None else AT_ONCE_SHARED
         self._socket = self._bound() if shared is None else shared
         self._loop: Any = None
         self._protocol: Callable[[], asyncio.BaseProtocol]
         self._handshake = 0.0
         self._handshakes = 0  # under way
+        self._coming = 0  # accepted, and nobody else knows of them yet
+        self._is_ahead: Callable[[int], bool] | None = None
         self._room: Callable[[], int]
 
     def _bound(self) -> socket.socket:
@@ -126,12 +129,19 @@ class Listener:
         self._protocol, self._handshake, self._room = protocol, handshake, room
         self._socket.setblocking(False)
         self._socket.listen(BACKLOG)
-        self._loop.add_reader(self._socket, self._accept, self._at_once)
+        self._loop.add_reader(self._socket, self._accept)
+
+    def yield_when(self, is_ahead: Callable[[int], bool]) -> None:
+        """Leave new connections to the other processes for a moment when this one, with so many more to come, is ahead of them.
+
+        All are woken by a new connection, and whoever is awake already would take a burst whole while the others idle.
+        """
+        self._is_ahead = is_ahead
 
     def close(self) -> None:
         """Accept what has come so far, and no more. Connections that were accepted live on."""
         if self._loop is not None and self._socket.fileno() >= 0:
-            self._accept(BACKLOG)
+            self._take(BACKLOG)
         self.leave()
 
     def leave(self) -> None:
@@ -140,26 +150,41 @@ class Listener:
             self._loop.remove_reader(self._socket)
         self._socket.close()
 
-    def _accept(self, most: int) -> None:
+    def _accept(self) -> None:
+        if self._is_ahead is None:
+            self._take(AT_ONCE)
+            return
+        for _ in range(AT_ONCE):
+            if self._is_ahead(self._coming):
+                self._loop.remove_reader(self._socket)
+                self._loop.call_later(RESPITE, self._go_on, FEW)
+                return
+            if not self._take(1):
+                return
+
+    def _take(self, most: int) -> bool:
+        """Whether there may be more."""
         for _ in range(most):
             try:
                 accepted, _ = self._socket.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
+                return False
             except OSError as error:
                 self._pause(error)
-                return
+                return False
             if self._handshakes > AT_ONCE and self._handshakes > self._room():
                 accepted.close()
                 continue
             accepted.setblocking(False)
             accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # finds the other end of a silent tunnel gone
             Eager(self._hand_over(accepted), self._loop, self._broke)
+        return True
 
     async def _hand_over(self, accepted: socket.socket) -> None:
         context = None if self.certificate is None else self.certificate.context
         timeout = None if context is None else self._handshake
         self._handshakes += context is not None
+        self._coming += 1
         try:
             await self._loop.connect_accepted_socket(self._protocol, accepted, ssl=context, ssl_handshake_timeout=timeout)
         except (OSError, TimeoutError) as error:
@@ -167,6 +192,7 @@ class Listener:
             accepted.close()
         finally:
             self._handshakes -= context is not None
+            self._coming -= 1
 
     def _broke(self, error: BaseException) -> None:
         log.error("a connection to %s could not be handed over", self.address, exc_info=error)
@@ -175,8 +201,10 @@ class Listener:
         """Out of files or memory: trying again at once would only burn the time that is needed to free some."""
         log.error("cannot accept on %s, trying again in a second: %s", self.address, error)
         self._loop.remove_reader(self._socket)
-        self._loop.call_later(1.0, self._go_on)
+        self._loop.call_later(1.0, self._go_on, 0)
 
-    def _go_on(self) -> None:
+    def _go_on(self, few: int) -> None:
+        """Accept again; so many at once, for nobody else has."""
         if self._socket.fileno() >= 0:
-            self._loop.add_reader(self._socket, self._accept, self._at_once)
+            self._loop.add_reader(self._socket, self._accept)
+            self._take(few)

@@ -12,6 +12,7 @@ from gateway.config.kept import Kept
 from gateway.control import NONE, Arguments, ControlError
 from gateway.server.reading import Reading, Terms
 from gateway.server.telling import level
+from gateway.supervisor.balance import Balance
 from gateway.supervisor.channel import Gone
 from gateway.supervisor.child import Child
 from gateway.supervisor.judging import STARTING, ended
@@ -45,6 +46,7 @@ class Crew:
     def __init__(self, spawn: Spawn, orders: Orders, decided: Decided, read: Reading) -> None:
         self._spawn = spawn
         self._orders = orders
+        self._balance = Balance(orders.balance, orders.slots)
         self._deciding = asyncio.Lock()
         self.decided = decided
         self.read = read
@@ -87,7 +89,13 @@ class Crew:
     async def _begin(self, child: Child) -> None:
         """Raises ControlError, Gone, TimeoutError and Outdated."""
         decided = self.decided
-        arguments = {"orders": self._orders.values, "kept": decided.kept.values, "level": level(), "is_stale": decided.is_stale}
+        arguments = {
+            "number": child.number,
+            "orders": self._orders.values,
+            "kept": decided.kept.values,
+            "level": level(),
+            "is_stale": decided.is_stale,
+        }
         async with asyncio.timeout(STARTING):
             await child.call("start", arguments, deadline=STARTING)
             async with self._deciding:
@@ -101,6 +109,7 @@ class Crew:
         child.kill()
         code = await child.ended()
         child.release()
+        self._balance.leave(child.number)
         if self.children.get(child.number) is child:
             del self.children[child.number]
         return code

@@ -45,6 +45,13 @@ class Orders:
     state: str  # the folder where the gateway's state is kept
     sockets: tuple[Socket, ...]
     bound: Mapping[str, str]  # what cannot change without a restart
+    balance: int  # the file that tells how many connections each worker has
+    slots: int  # in it
+
+    @property
+    def descriptors(self) -> list[int]:
+        """What a worker must inherit to follow them."""
+        return [self.balance, *(one.descriptor for one in self.sockets)]
 
     @property
     def values(self) -> dict[str, Any]:
@@ -57,4 +64,6 @@ class Orders:
             Socket(one["descriptor"], one["host"], one["port"], None if one["certificate"] is None else tuple(one["certificate"]))
             for one in values["sockets"]
         )
-        return cls(values["policy"], tuple(values["env_files"]), values["state"], found, values["bound"])
+        return cls(
+            values["policy"], tuple(values["env_files"]), values["state"], found, values["bound"], values["balance"], values["slots"]
+        )

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import sys
+import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from gateway.server.listener import Listener
 from gateway.server.reading import Reading, Terms, bound, files
 from gateway.server.reload import Reloader, reloader
 from gateway.server.setup import allow_files, bind, write_log
+from gateway.supervisor.balance import SLOT, size
 from gateway.supervisor.child import spawned
 from gateway.supervisor.cores import cores
 from gateway.supervisor.crew import Crew, Decided
@@ -45,28 +47,32 @@ def supervise(policy: Policy, env_files: Sequence[str], folder: Path, *, watch: 
     except OSError as error:
         print(f"gateway: {error}", file=sys.stderr)  # noqa: T201
         return 1
-    orders = Orders(str(policy.path), tuple(env_files), str(folder), sockets(policy, listeners), bound(policy))
-    return asyncio.run(_run(policy, orders, listeners, folder, watch))
+    number = _size(policy)
+    with tempfile.TemporaryFile() as balance:
+        balance.truncate(size(number) * SLOT)
+        inherited = sockets(policy, listeners)
+        orders = Orders(str(policy.path), tuple(env_files), str(folder), inherited, bound(policy), balance.fileno(), size(number))
+        return asyncio.run(_run(policy, orders, number, listeners, folder, watch))
 
 
-async def _run(policy: Policy, orders: Orders, listeners: Sequence[Listener], folder: Path, watch: bool) -> int:
+async def _run(policy: Policy, orders: Orders, number: int, listeners: Sequence[Listener], folder: Path, watch: bool) -> int:
     loop = asyncio.get_running_loop()
     control = Control()
-    spawn = partial(spawned, descriptors=[listener.fileno() for listener in listeners], control=control)
+    spawn = partial(spawned, descriptors=orders.descriptors, control=control)
     crew = Crew(spawn, orders, Decided(policy.kept, Terms.of(policy)), Reading.of(policy, files(policy)))
     try:
         opened = ports(policy.server, lambda: _admin(crew.decided.terms), control)
     except OSError as error:
         log.error("%s", error)
         return 1
-    places = [Place(crew, number) for number in range(_size(policy))]
+    places = [Place(crew, n) for n in range(number)]
     reloads = reloader(crew, policy.path, folder, watch=watch)
     listen = [f"{listener.scheme}://{listener.address}" for listener in listeners]
     Operations(crew, places, reloads, policy.path, listen).offer(control)
     watchman = Watchman(crew, places, policy.folder)
     signals: asyncio.Queue[None] = asyncio.Queue()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, signals.put_nowait, None)
+    for heard in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(heard, signals.put_nowait, None)
     first = loop.create_task(signals.get())
     keeping = loop.create_task(_keep(places, reloads, opened, listen))
     watching = loop.create_task(watchman.run())
@@ -110,11 +116,11 @@ async def _keep(places: Sequence[Place], reloads: Reloader, opened: Sequence[Por
 def _size(policy: Policy) -> int:
     """How many workers there are to be, and what is to be known of that."""
     available, wanted = cores(), policy.server.workers
-    size = available if wanted == "auto" else wanted
-    log.info("%d worker%s; %d core%s to run on", size, "s" * (size != 1), available, "s" * (available != 1))
+    number = available if wanted == "auto" else wanted
+    log.info("%d worker%s; %d core%s to run on", number, "s" * (number != 1), available, "s" * (available != 1))
     if limits_apart(policy):
-        log.warning("with memory:// each worker counts for itself: up to %d times a rate_limit gets through", size)
-    return size
+        log.warning("with memory:// each worker counts for itself: up to %d times a rate_limit gets through", number)
+    return number
 
 
 def _admin(terms: Terms) -> Admin | None:

@@ -28,6 +28,7 @@ from gateway.server.reading import Terms
 from gateway.server.setup import tune_collector, write_log
 from gateway.server.succession import Succession
 from gateway.server.telling import set_level
+from gateway.supervisor.balance import Balance
 from gateway.supervisor.channel import Channel, Gone, opened
 from gateway.supervisor.judging import BEAT, Beat
 from gateway.supervisor.orders import Orders
@@ -130,6 +131,9 @@ class Worker:
             raise ControlError(422, "\n".join(told(error))) from error
         self._lines.start()
         self.front = Front(app, listeners)
+        self._balance, self._number = Balance(orders.balance, orders.slots), arguments["number"]
+        for listener in listeners:
+            listener.yield_when(lambda coming: self._balance.is_ahead(self._number, self.front.connections + coming))
         self.policies = Succession(self.front, Compiler(again, policy, self._lines.write), orders.bound)
         app.running.is_stale = arguments["is_stale"]
 
@@ -159,6 +163,7 @@ class Worker:
     async def drain(self, arguments: Arguments) -> None:
         """Accept no more, and end when what has begun has: what is left after `patience` seconds, if there is such a limit, is cut."""
         self.front.stop_accepting(others_go_on=arguments["others_go_on"])
+        self._balance.leave(self._number)
         if self._ends is not None:
             self._ends.cancel()  # it was replaced, and had all the time there is; now the gateway ends
         self._ends = asyncio.create_task(self._end(arguments["patience"]), name="drain")
