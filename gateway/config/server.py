@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.json_schema import WithJsonSchema
 
 from gateway.config.address import Address, address
@@ -147,9 +148,28 @@ class LogSettings(Settings):
     format: Literal["text", "json"] = Field("text", description="How a message is written: `text`, or `json`, one object a line.")
 
 
+def _receiver(value: str | None) -> str | None:
+    """Raises ValueError unless it is empty, or a URL with a host and nothing behind its path."""
+    if value:
+        url = urlsplit(value)
+        if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
+            raise ValueError(f"{kind(value)} is no endpoint; write the URL of an OTLP receiver, as in http://127.0.0.1:4318")
+    return value
+
+
+class MetricsSettings(Settings):
+    """Who is sent the metrics. They can be asked for whether or not anybody is."""
+
+    endpoint: Annotated[str | None, AfterValidator(_receiver)] = Field(
+        None, description="The OTLP receiver, as in http://127.0.0.1:4318; /v1/metrics is put behind it. Empty: nobody is sent anything."
+    )
+    interval: Duration = Field(60.0, gt=0, description="How often they are sent.")
+
+
 class TelemetrySettings(Settings):
     """What the gateway tells of itself."""
 
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="Who is sent the metrics, over OTLP.")
     log: LogSettings = Field(default_factory=LogSettings, description="The gateway's own log.")
 
 

@@ -46,7 +46,6 @@ PLUGINS = frozenset(
         "idempotency",
         "ip_filter",
         "jobs_api",
-        "metrics",
         "purge",
         "sanitize",
         "tracing",

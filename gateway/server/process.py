@@ -6,24 +6,26 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
 
-from gateway.app import App
 from gateway.config.policy import Policy
 from gateway.ports.opening import ports
 from gateway.ports.port import Port
-from gateway.server.compile import Compiler, Load
-from gateway.server.front import Front
+from gateway.server.compile import Load
 from gateway.server.listener import Listener
+from gateway.server.measures import Measures
 from gateway.server.operations import Operations
+from gateway.server.pushing import Pusher
 from gateway.server.reading import bound
 from gateway.server.reload import reloader
-from gateway.server.setup import allow_files, bind, tune_collector, write_log
-from gateway.server.succession import Succession
-from gateway.telemetry.lines import LineWriter
+from gateway.server.serving import Serving
+from gateway.server.setup import allow_files, bind, write_log
+from gateway.state.record import running
+from gateway.telemetry.metrics.families import Metrics
+from gateway.telemetry.metrics.slots import SlotFile, forget, slot_file
 from gateway.wire import require_c_extensions
 
 log = logging.getLogger("gateway")
@@ -37,43 +39,50 @@ def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> in
     write_log(policy)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before it can be heard must not end us
     allow_files(policy.server.limits.connections)
-    lines = LineWriter(sys.stdout.fileno())
-    app = App(policy, lines.write)
+    serving = Serving(policy, load, _metrics(folder))
     try:
         require_c_extensions()
         listeners = bind(policy)
     except (OSError, RuntimeError) as error:
         print(f"gateway: {error}", file=sys.stderr)  # noqa: T201
         return 1
-    compiler = Compiler(load, policy, lines.write)
-    return uvloop.run(_run(app, listeners, lines, lambda front: Succession(front, compiler, bound(policy)), folder, watch))
+    return uvloop.run(_run(policy, serving, listeners, folder, watch))
 
 
-async def _run(
-    app: App, listeners: list[Listener], lines: LineWriter, succession: Callable[[Front], Succession], folder: Path, watch: bool
-) -> int:
+def _metrics(folder: Path) -> Metrics:
+    """Those of this run, in the state folder; in memory where another gateway keeps its own there."""
+    if running(folder) is not None:
+        return Metrics()
+    forget(folder)
+    return Metrics(SlotFile(slot_file(folder, 0)))
+
+
+async def _run(policy: Policy, serving: Serving, listeners: list[Listener], folder: Path, watch: bool) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    lines.start()
-    front = Front(app, listeners)
+    serving.open(listeners, bound(policy))
+    front, app = serving.front, serving.app
     try:
-        opened = ports(app.policy.server, lambda: front.app.policy.server.admin, app.control)
+        opened = ports(policy.server, lambda: front.app.policy.server.admin, app.control)
     except OSError as error:
         log.error("%s", error)
         return _closed(listeners)
     try:
-        await app.start()
+        await serving.start()
     except Exception as error:
         log.error("the policy cannot be started: %s", error, exc_info=error)
         return _closed([*listeners, *opened])
-    front.start()
+    reloads = reloader(serving.policies, policy.path, folder, watch=watch)
+    serving.serve(lambda: reloads.state)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop)
-    tune_collector()
-    policies = succession(front)
-    reloads = reloader(policies, app.policy.path, folder, watch=watch)
-    Operations(front, reloads, policies, app.clock).offer(app.control)
+    Operations(front, reloads, serving.policies, app.clock).offer(app.control)
     loop.add_signal_handler(signal.SIGHUP, reloads.ask)
+    measures = Measures(lambda: [app.metrics.read()], folder)
+    measures.offer(app.control)
+    pusher = Pusher(lambda: [app.metrics.read()], lambda: front.app.policy.telemetry.metrics)
+    pusher.start()
+    measuring = loop.create_task(measures.run(), name="metrics")
     reloading = loop.create_task(reloads.run(), name="reload")
     for port in opened:
         await port.start()
@@ -85,11 +94,12 @@ async def _run(
     await asyncio.wait([reloading])
     await front.drain()
     reloads.stop()
-    await policies.stop()
-    await front.app.stop()
+    await serving.stop()
     for port in opened:
         await port.stop()
-    lines.stop()
+    pusher.stop()
+    measuring.cancel()
+    await asyncio.wait([measuring])
     log.info("ended")
     return 0
 

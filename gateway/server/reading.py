@@ -73,14 +73,17 @@ class Terms:
     age: float | None  # seconds, as well
     level: str  # of the log, as logging calls it
     admin: tuple[str, str | None] | None  # address and token of the admin port
+    receiver: tuple[str | None, float]  # where metrics are sent, and the seconds between two times
 
     @classmethod
     def of(cls, policy: Policy) -> Terms:
         server = policy.server
         admin = None if server.admin is None else (server.admin.address, server.admin.token)
         level = policy.telemetry.log.level.upper()
-        return cls(server.timeouts.lame_duck, server.timeouts.drain, server.recycle.memory, server.recycle.age, level, admin)
+        receiver = policy.telemetry.metrics.endpoint, policy.telemetry.metrics.interval
+        return cls(server.timeouts.lame_duck, server.timeouts.drain, server.recycle.memory, server.recycle.age, level, admin, receiver)
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Terms:
-        return cls(**{**values, "admin": None if values["admin"] is None else tuple(values["admin"])})
+        admin = None if values["admin"] is None else tuple(values["admin"])
+        return cls(**{**values, "admin": admin, "receiver": tuple(values["receiver"])})

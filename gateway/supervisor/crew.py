@@ -50,6 +50,7 @@ class Crew:
         self._deciding = asyncio.Lock()
         self.decided = decided
         self.read = read
+        self.deaths = 0  # of workers that nobody had told to end
         self.children: dict[int, Child] = {}  # by number; those that drain, too
 
     @property

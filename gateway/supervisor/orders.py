@@ -42,7 +42,7 @@ class Orders:
 
     policy: str  # its path, as the command had it
     env_files: tuple[str, ...]
-    state: str  # the folder where the gateway's state is kept
+    metrics: str  # the folder where each worker has a file of its own for them
     sockets: tuple[Socket, ...]
     bound: Mapping[str, str]  # what cannot change without a restart
     balance: int  # the file that tells how many connections each worker has
@@ -64,6 +64,4 @@ class Orders:
             Socket(one["descriptor"], one["host"], one["port"], None if one["certificate"] is None else tuple(one["certificate"]))
             for one in values["sockets"]
         )
-        return cls(
-            values["policy"], tuple(values["env_files"]), values["state"], found, values["bound"], values["balance"], values["slots"]
-        )
+        return cls(**{**values, "env_files": tuple(values["env_files"]), "sockets": found})

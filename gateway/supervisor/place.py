@@ -59,6 +59,7 @@ class Place:
             await self._sleep(pause)
 
     def _tell(self, child: Child, code: int) -> None:
+        self._crew.deaths += 1
         log.error("%s ended %s", child, ended(code))
         for frame in child.last_stack() if code < 0 and not child.is_condemned else ():
             log.error("%s was at %s", child, frame)

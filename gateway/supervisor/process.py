@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -21,15 +23,18 @@ from gateway.server.listener import Listener
 from gateway.server.reading import Reading, Terms, bound, files
 from gateway.server.reload import Reloader, reloader
 from gateway.server.setup import allow_files, bind, write_log
+from gateway.state.record import running
 from gateway.supervisor.balance import SLOT, size
 from gateway.supervisor.child import spawned
 from gateway.supervisor.cores import cores
+from gateway.supervisor.counting import Counting
 from gateway.supervisor.crew import Crew, Decided
 from gateway.supervisor.drain import drain
 from gateway.supervisor.operations import Operations
 from gateway.supervisor.orders import Orders, sockets
 from gateway.supervisor.place import Place
 from gateway.supervisor.watchman import Watchman
+from gateway.telemetry.metrics.slots import forget
 
 log = logging.getLogger("gateway")
 
@@ -48,11 +53,34 @@ def supervise(policy: Policy, env_files: Sequence[str], folder: Path, *, watch: 
         print(f"gateway: {error}", file=sys.stderr)  # noqa: T201
         return 1
     number = _size(policy)
-    with tempfile.TemporaryFile() as balance:
+    with tempfile.TemporaryFile() as balance, _metrics_in(folder) as metrics:
         balance.truncate(size(number) * SLOT)
-        inherited = sockets(policy, listeners)
-        orders = Orders(str(policy.path), tuple(env_files), str(folder), inherited, bound(policy), balance.fileno(), size(number))
+        orders = Orders(
+            policy=str(policy.path),
+            env_files=tuple(env_files),
+            metrics=str(metrics),
+            sockets=sockets(policy, listeners),
+            bound=bound(policy),
+            balance=balance.fileno(),
+            slots=size(number),
+        )
         return asyncio.run(_run(policy, orders, number, listeners, folder, watch))
+
+
+@contextmanager
+def _metrics_in(folder: Path) -> Iterator[Path]:
+    """The state folder, with what a former gateway counted forgotten; another, for a while, where that is in use or cannot be written."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        is_ours = running(folder) is None and os.access(folder, os.W_OK)
+    except OSError:
+        is_ours = False
+    if is_ours:
+        forget(folder)
+        yield folder
+    else:
+        with tempfile.TemporaryDirectory(prefix="gateway-") as other:
+            yield Path(other)
 
 
 async def _run(policy: Policy, orders: Orders, number: int, listeners: Sequence[Listener], folder: Path, watch: bool) -> int:
@@ -69,15 +97,17 @@ async def _run(policy: Policy, orders: Orders, number: int, listeners: Sequence[
     reloads = reloader(crew, policy.path, folder, watch=watch)
     listen = [f"{listener.scheme}://{listener.address}" for listener in listeners]
     Operations(crew, places, reloads, policy.path, listen).offer(control)
+    metrics = Path(orders.metrics)
+    counting = Counting(crew, reloads, metrics, folder if metrics == folder else None, control)
     watchman = Watchman(crew, places, policy.folder)
     signals: asyncio.Queue[None] = asyncio.Queue()
     for heard in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(heard, signals.put_nowait, None)
     first = loop.create_task(signals.get())
     keeping = loop.create_task(_keep(places, reloads, opened, listen))
-    watching = loop.create_task(watchman.run())
-    await asyncio.wait([first, keeping, watching], return_when=asyncio.FIRST_COMPLETED)
-    for task in (keeping, watching):
+    beside = [loop.create_task(watchman.run()), loop.create_task(counting.run())]
+    await asyncio.wait([first, keeping, *beside], return_when=asyncio.FIRST_COMPLETED)
+    for task in (keeping, *beside):
         if task.done() and (failure := task.exception()) is not None:
             log.critical("the supervisor fails, and ends", exc_info=failure)
     log.info("draining")
@@ -93,6 +123,10 @@ async def _run(policy: Policy, orders: Orders, number: int, listeners: Sequence[
     reloads.stop()
     for port in opened:
         await port.stop()
+    for task in beside:
+        task.cancel()
+    await asyncio.wait(beside)
+    counting.stop()
     log.info("ended" if is_well else "ended, not in order")
     return 0 if is_well else 1
 

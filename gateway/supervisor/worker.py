@@ -12,27 +12,28 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import uvloop
 
-from gateway.app import App
 from gateway.config.kept import Kept
 from gateway.config.policy import load
 from gateway.control import NONE, Arguments, Control, ControlError
-from gateway.server.compile import Compiler, told
-from gateway.server.front import Front
+from gateway.server.compile import told
 from gateway.server.operations import health
 from gateway.server.reading import Terms
-from gateway.server.setup import tune_collector, write_log
-from gateway.server.succession import Succession
+from gateway.server.serving import Serving
+from gateway.server.setup import write_log
 from gateway.server.telling import set_level
 from gateway.supervisor.balance import Balance
 from gateway.supervisor.channel import Channel, Gone, opened
 from gateway.supervisor.judging import BEAT, Beat
 from gateway.supervisor.orders import Orders
-from gateway.telemetry.lines import LineWriter
+from gateway.telemetry.metrics.families import Metrics
+from gateway.telemetry.metrics.slots import SlotFile, slot_file
+from gateway.telemetry.whole import at_once
 
 log = logging.getLogger("gateway")
 
@@ -64,14 +65,13 @@ class Above(Control):
 class Worker:
     """Its public methods are what it can be told, by their names."""
 
-    front: Front
-    policies: Succession
+    serving: Serving
 
     def __init__(self, stacks: int) -> None:
         """`stacks`: a file that the supervisor reads when this process hangs, or has died."""
         self._stacks = stacks
-        self._lines = LineWriter(sys.stdout.fileno())
         self._ends: asyncio.Task[None] | None = None
+        self._is_started = False
         self._is_over = asyncio.Event()
         self._channel: Channel
         self._orders = {
@@ -89,10 +89,10 @@ class Worker:
         beating = asyncio.create_task(self._beat(), name="beat")
         over = asyncio.create_task(self._is_over.wait())
         await asyncio.wait([telling, over], return_when=asyncio.FIRST_COMPLETED)
-        if not over.done() and hasattr(self, "front"):
+        if not over.done() and self._is_started:
             if self._ends is None:
                 log.error("the supervisor is gone: this worker serves what it has begun, and ends")
-                await self.drain({"others_go_on": False, "patience": self.front.timeouts.drain})
+                await self.drain({"others_go_on": False, "patience": self.serving.front.timeouts.drain})
             await over
         beating.cancel()
         over.cancel()
@@ -110,11 +110,10 @@ class Worker:
             faulthandler.dump_traceback_later(LOST, exit=True, file=self._stacks)
             due = monotonic() + BEAT
             await asyncio.sleep(BEAT)
-            if hasattr(self, "front"):
-                app = self.front.app
-                lag = max(0.0, monotonic() - due)
-                beat = Beat(app.running.is_ready(), self.policies.exchanges, self.front.connections, round(lag, 4), _memory())
-                self._channel.tell("beat", asdict(beat))
+            if self._is_started:
+                front, lag = self.serving.front, max(0.0, monotonic() - due)
+                is_ready, in_flight = front.app.running.is_ready(), self.serving.policies.exchanges
+                self._channel.tell("beat", asdict(Beat(is_ready, in_flight, front.connections, round(lag, 4), _memory())))
 
     async def start(self, arguments: Arguments) -> None:
         """Compile and start the policy as it was kept; nobody is served yet. Refuses with its mistakes, one a line."""
@@ -124,63 +123,61 @@ class Worker:
             policy = again(kept=kept)
             write_log(policy)
             set_level(arguments["level"])
-            app = App(policy, self._lines.write, control=Above(self._channel))
+            number = arguments["number"]
+            metrics = Metrics(SlotFile(slot_file(Path(orders.metrics), number)))
+            self.serving = serving = Serving(policy, again, metrics, Above(self._channel), most=at_once(sys.stdout.fileno()))
             listeners = [one.listener() for one in orders.sockets]
-            await app.start()
+            serving.open(listeners, orders.bound)
+            await serving.start()
         except (Exception, SystemExit) as error:
             raise ControlError(422, "\n".join(told(error))) from error
-        self._lines.start()
-        self.front = Front(app, listeners)
-        self._balance, self._number = Balance(orders.balance, orders.slots), arguments["number"]
+        self._balance, self._number = Balance(orders.balance, orders.slots), number
         for listener in listeners:
-            listener.yield_when(lambda coming: self._balance.is_ahead(self._number, self.front.connections + coming))
-        self.policies = Succession(self.front, Compiler(again, policy, self._lines.write), orders.bound)
-        app.running.is_stale = arguments["is_stale"]
+            listener.yield_when(lambda coming: self._balance.is_ahead(number, serving.front.connections + coming))
+        serving.app.running.is_stale = arguments["is_stale"]
+        self._is_started = True
 
     async def serve(self, arguments: Arguments) -> None:
-        self.front.start()
-        tune_collector()
+        self.serving.serve()
 
     async def prepare(self, arguments: Arguments) -> Any:
         """Compile and start the policy beside the running one: as it is now, or as it was `kept`."""
         kept = None if arguments["kept"] is None else Kept.from_values(arguments["kept"])
-        reading = await self.policies.prepare(kept)
-        policy = self.policies.prepared
+        reading = await self.serving.policies.prepare(kept)
+        policy = self.serving.policies.prepared
         if policy is None:
             return {"reading": reading.values, "digest": ""}
         answer: dict[str, Any] = {"reading": reading.values, "digest": policy.kept.digest}
         return answer if kept is not None else answer | {"kept": policy.kept.values, "terms": asdict(Terms.of(policy))}
 
     async def commit(self, arguments: Arguments) -> None:
-        self.policies.commit()
+        self.serving.policies.commit()
 
     async def abandon(self, arguments: Arguments) -> None:
-        await self.policies.abandon()
+        await self.serving.policies.abandon()
 
     async def unready(self, arguments: Arguments) -> None:
-        self.front.be_unready()
+        self.serving.front.be_unready()
 
     async def drain(self, arguments: Arguments) -> None:
         """Accept no more, and end when what has begun has: what is left after `patience` seconds, if there is such a limit, is cut."""
-        self.front.stop_accepting(others_go_on=arguments["others_go_on"])
+        self.serving.front.stop_accepting(others_go_on=arguments["others_go_on"])
         self._balance.leave(self._number)
         if self._ends is not None:
             self._ends.cancel()  # it was replaced, and had all the time there is; now the gateway ends
         self._ends = asyncio.create_task(self._end(arguments["patience"]), name="drain")
 
     async def _end(self, patience: float | None) -> None:
-        await self.front.end(patience)
-        await self.policies.stop()
-        await self.front.app.stop()
-        self._lines.stop()
+        await self.serving.front.end(patience)
+        await self.serving.stop()
         self._is_over.set()
 
     async def health(self, arguments: Arguments) -> Any:
-        return health(self.front.app)
+        return health(self.serving.front.app)
 
     async def policy(self, arguments: Arguments) -> Any:
         """The policy in force, without its secrets."""
-        return await asyncio.to_thread(self.front.app.policy.masked)
+        return await asyncio.to_thread(self.serving.front.app.policy.masked)
 
     async def set_log_level(self, arguments: Mapping[str, Any]) -> None:
         set_level(arguments.get("level"))

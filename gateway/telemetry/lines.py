@@ -6,7 +6,10 @@ import asyncio
 import contextlib
 import os
 import queue
+import sys
 import threading
+
+from gateway.telemetry.whole import whole_lines
 
 FLUSH = 0.1  # seconds that a line waits for others
 MOST = 8 << 20  # bytes that wait for a slow reader; what comes then is dropped and counted
@@ -15,8 +18,10 @@ MOST = 8 << 20  # bytes that wait for a slow reader; what comes then is dropped 
 class LineWriter:
     """Writes to a file descriptor. `write` is for the event loop's thread alone and never blocks."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, most: int = sys.maxsize) -> None:
+        """At most so many bytes are written at once, whole lines if they are no longer than that."""
         self._descriptor = descriptor
+        self._most = most
         self._lines: list[bytes] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._flush_soon: asyncio.TimerHandle | None = None
@@ -56,8 +61,8 @@ class LineWriter:
 
     def _write_batches(self) -> None:
         while (batch := self._batches.get()) is not None:
-            rest = memoryview(batch)
             with contextlib.suppress(OSError):  # a reader that has gone must not end the gateway
-                while rest:
-                    rest = rest[os.write(self._descriptor, rest) :]
+                for rest in whole_lines(batch, self._most):
+                    while rest:
+                        rest = rest[os.write(self._descriptor, rest) :]
             self._written += len(batch)
