@@ -92,6 +92,8 @@ def load(
     """The policy in a file, or as it was `kept`. Raises ConfigError with every mistake, in the order of the files."""
     path = Path(path)
     sources = Sources(path.absolute().parent, env, Files(kept))
+    if registry is None and kept is not None:
+        registry = Registry(sources.folder, kept.code)
     with _naming_files(sources):
         return _compile(sources.read(path), path, registry, sources, env_files)
 

@@ -15,7 +15,7 @@ from gateway.supervisor.crew import Crew
 from gateway.telemetry.metrics.families import Counter, Gauge, Metrics
 from gateway.telemetry.metrics.slots import SUFFIX, SlotFile, read_all
 
-EVERY = 1.0  # seconds between two looks
+EVERY = 0.5  # seconds between two looks
 FILE = f"metrics/supervisor{SUFFIX}"
 
 
