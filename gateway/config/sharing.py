@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from gateway.config.entry import EntrySettings
 from gateway.config.policy import Policy
 
 
-def limits_apart(policy: Policy) -> bool:
-    """Whether each worker counts for itself what the policy limits for all."""
+def limits_apart(policy: Policy) -> list[EntrySettings]:
+    """The limits that each worker counts for itself, though they are meant for all."""
     if policy.server.workers == 1 or policy.store.url != "memory://":
-        return False
+        return []
     lists = [policy.plugins, *(route.plugins for route in policy.routes)]
-    return any(entry.name == "rate_limit" and entry.mode != "off" for entries in lists for entry in entries)
+    return [entry for entries in lists for entry in entries if entry.name == "rate_limit" and entry.mode != "off"]

@@ -38,7 +38,8 @@ def _above(mount: Path, path: str) -> list[Path]:
 
 def _max(file: Path) -> float:
     """Version 2: `150000 100000`, or `max 100000` (Linux, Documentation/admin-guide/cgroup-v2.rst)."""
-    return _share(*(_read(file).split() or ["max", "1"])[:2])
+    time, _, period = _read(file).partition(" ")
+    return _share(time, period)
 
 
 def _cfs(folder: Path) -> float:

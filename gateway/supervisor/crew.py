@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 from gateway.config.kept import Kept
@@ -50,6 +51,7 @@ class Crew:
         self._deciding = asyncio.Lock()
         self.decided = decided
         self.read = read
+        self._numbers: set[int] = set()  # of all that have a process, or are about to
         self.deaths = 0  # of workers that nobody had told to end
         self.children: dict[int, Child] = {}  # by number; those that drain, too
 
@@ -60,13 +62,15 @@ class Crew:
     async def start(self, number: int | None = None) -> Child | None:
         """One more that serves by the policy in force; None, and why in the log, when it did not come to that.
 
-        Without a number it has the least one that is free: metrics are kept by it.
+        It has this number, for metrics are kept by it; the least that is free, when another has taken it, or none is asked for.
         """
-        if number is None:
-            number = next(n for n in range(len(self.children) + 1) if n not in self.children)
+        if number is None or number in self._numbers:
+            number = next(n for n in count() if n not in self._numbers)
+        self._numbers.add(number)
         try:
             child = await self._spawn(number)
         except OSError as error:
+            self._numbers.discard(number)
             log.error("worker %d cannot be started: %s", number, error)
             return None
         self.children[number] = child
@@ -110,9 +114,10 @@ class Crew:
         child.kill()
         code = await child.ended()
         child.release()
-        self._balance.leave(child.number)
         if self.children.get(child.number) is child:
             del self.children[child.number]
+            self._numbers.discard(child.number)
+            self._balance.leave(child.number)
         return code
 
     async def tell(self, name: str, arguments: Arguments = NONE, *, deadline: float = PROMPT) -> list[Any]:
@@ -162,7 +167,7 @@ class Crew:
         serving = self.serving
         for child, answer in zip(serving, await self._ask(serving, name, NONE, PROMPT), strict=True):
             if isinstance(answer, BaseException) and not isinstance(answer, Gone):
-                log.error("%s does not %s the new policy, and is killed: %s", child, name, answer or "no answer")
+                log.error("%s does not %s the new policy, and is killed: %s", child, name, str(answer) or "no answer")
                 child.kill()
 
 
@@ -170,6 +175,6 @@ def _vote(child: Child, answer: Any) -> Vote:
     if isinstance(answer, Gone):
         return Lost(f"{child} ended while it prepared the new policy")
     if isinstance(answer, BaseException):
-        return Lost(f"{child} did not prepare the new policy: {answer or f'no answer within {STARTING:g} s'}")
+        return Lost(f"{child} did not prepare the new policy: {str(answer) or f'no answer within {STARTING:g} s'}")
     mistakes = tuple(answer["reading"]["mistakes"])
     return No(mistakes) if mistakes else Yes(answer["digest"])

@@ -27,7 +27,7 @@ async def drain(crew: Crew, listeners: Sequence[Listener]) -> bool:
     if crew.serving:
         await crew.tell("unready")
         await asyncio.sleep(terms.lame_duck)
-    there = [child for child in crew.children.values() if not child.is_condemned]
+    there = sorted((child for child in crew.children.values() if not child.is_condemned), key=lambda child: -child.heard)
     await asyncio.gather(*(_begin(child, terms.drain, others_go_on=True) for child in there[1:]))
     for listener in listeners:
         listener.leave()

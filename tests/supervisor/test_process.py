@@ -227,9 +227,11 @@ async def test_a_stopped_worker_is_named_killed_and_replaced(tmp_path: Path) -> 
 @pytest.mark.slow
 async def test_a_plugin_that_blocks_is_named_by_its_file(tmp_path: Path) -> None:
     plugin(tmp_path, "sleepy", "def on_request(self, ex):\n    if ex.path == '/hang':\n        time.sleep(600)", "import time")
-    async with RawUpstream(script) as upstream, workers(policy(upstream.url, plugins=", sleepy"), tmp_path) as gateway, RawClient(
-        gateway.port
-    ) as client:
+    async with (
+        RawUpstream(script) as upstream,
+        workers(policy(upstream.url, plugins=", sleepy"), tmp_path) as gateway,
+        RawClient(gateway.port) as client,
+    ):
         client.send(GET.replace(b"/ ", b"/hang "))
         await until(lambda: "and is killed" in gateway.log, 16)
         line = next(line for line in gateway.log.splitlines() if "and is killed" in line)
