@@ -17,15 +17,19 @@ from gateway.control import Control
 from gateway.detached import fetch
 from gateway.errors import ConfigError, GatewayError, Mistake, NotFound
 from gateway.exchange import Exchange, Reply
+from gateway.pii import Mask
 from gateway.pipeline import Entry, Observed, Pipeline, no_upstream
 from gateway.plugin import Changed, Host, Http, Plugin
 from gateway.router import Route, Router
 from gateway.running import Running
+from gateway.span import Traces
 from gateway.stamp import Stamp, stamp
 from gateway.store.memory import MemoryStore
 from gateway.telemetry.metrics.families import Metrics
 from gateway.telemetry.metrics.owned import OwnedMetrics
 from gateway.telemetry.metrics.shape import Shape
+from gateway.telemetry.tracing.destination import Destination, destination
+from gateway.telemetry.tracing.exporter import SpanExporter
 from gateway.upstream import Target, Upstream
 from gateway.watch import follow
 
@@ -44,6 +48,7 @@ class App:
         upstream: Callable[[str, UpstreamSettings], Upstream] | None = None,
         before: App | None = None,
         outbound: Http | None = None,
+        exporter: Callable[[Destination], SpanExporter] | None = None,
         control: Control | None = None,
         metrics: Metrics | None = None,
     ) -> None:
@@ -51,7 +56,7 @@ class App:
 
         `upstream` makes each upstream from its name and settings, `outbound` asks other services, in place of real ones: a rehearsal's
         are stubs. The counters of `before`, and its upstreams that would be made of the same, live on in this one; so do its metrics, and
-        its `control`, which plugins ask.
+        its `control`, which plugins ask. `exporter` makes what sends spans; without it, as in a rehearsal, they are sent nowhere.
         """
         self.policy = policy
         self.running = Running()
@@ -67,6 +72,11 @@ class App:
         self._plugins: dict[int, Plugin[Any]] = {}  # by the identity of their entry: a common one is shared by all routes
         self._mistakes: list[Mistake] = []
         self._makings: dict[str, Makings] = {}
+        self._new_exporter: Callable[[Destination], SpanExporter] | None = exporter if before is None else before._new_exporter
+        self._destination = self._where_spans_go()
+        self.running.exporter = self._exporter(before)
+        self._traces = Traces(policy.telemetry.traces.sample, None if self.running.exporter is None else self.running.exporter.record)
+        self.mask = Mask(policy.telemetry.pii)
         make = upstream or self._new_upstream
         self.upstreams = {name: self._upstream(name, settings, make, before) for name, settings in policy.upstreams.items()}
         if upstream is None:  # a rehearsal asks nobody
@@ -138,6 +148,8 @@ class App:
                 outbound=self._outbound,
                 watched=_watch,
                 has_stale_policy=self.running.has_stale_policy,
+                traces=self._traces,
+                mask=self.mask,
                 is_draining=self.running.is_draining,
                 ask=self.control.call,
             )
@@ -146,6 +158,21 @@ class App:
             except ValueError as error:
                 self._mistakes.append(entry.mistake(error))
         return self._plugins.get(id(entry))
+
+    def _where_spans_go(self) -> Destination | None:
+        try:
+            return destination(self.policy)
+        except ValueError as error:
+            self._mistakes.append(self.policy.mistake(("telemetry", "traces", "protocol"), str(error)))
+            return None
+
+    def _exporter(self, before: App | None) -> SpanExporter | None:
+        """The one that runs already, with the spans that wait in it, when it goes to the same place."""
+        if self._destination is None or self._new_exporter is None:
+            return None
+        if before is not None and before._destination == self._destination:
+            return before.running.exporter
+        return self._new_exporter(self._destination)
 
     def _upstream(
         self, name: str, settings: UpstreamSettings, make: Callable[[str, UpstreamSettings], Upstream], before: App | None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args, get_origin
@@ -34,11 +34,16 @@ from gateway.errors import (
     Unavailable,
 )
 from gateway.exchange import Attempt, End, Entity, Exchange, Headers, Reply, new_id
+from gateway.pii import Mask
+from gateway.span import Event, Span, Traces, Value
 from gateway.store.memory import Decision, MemoryStore
 from gateway.template import folded_segments
+from gateway.tracecontext import RANDOM, SAMPLED, Parent, parent, tracestate
 
 __all__ = [
     "CHALLENGE",
+    "RANDOM",
+    "SAMPLED",
     "Answers",
     "Attempt",
     "BadRequest",
@@ -49,6 +54,7 @@ __all__ = [
     "Duration",
     "End",
     "Entity",
+    "Event",
     "Exchange",
     "Field",
     "File",
@@ -61,12 +67,14 @@ __all__ = [
     "Histogram",
     "Host",
     "Many",
+    "Mask",
     "Metric",
     "Metrics",
     "Mode",
     "NoSettings",
     "NotFound",
     "OneOrMany",
+    "Parent",
     "PayloadTooLarge",
     "Percent",
     "Placeholders",
@@ -76,13 +84,18 @@ __all__ = [
     "Reply",
     "Settings",
     "Size",
+    "Span",
     "Token",
+    "Traces",
     "Unauthorized",
     "Unavailable",
+    "Value",
     "errors",
     "folded_segments",
     "has_token",
     "new_id",
+    "parent",
+    "tracestate",
 ]
 
 Mode = Literal["enforce", "observe", "off"]
@@ -193,6 +206,8 @@ class Host:
     outbound: Http
     watched: Watching
     has_stale_policy: Callable[[], bool] = lambda: False  # the policy's file is newer, and was refused
+    traces: Traces = field(default_factory=Traces)  # which are sampled, and who takes their spans
+    mask: Mask = field(default_factory=Mask)  # hides what nobody shall read: telemetry.pii, and secrets
     is_draining: Callable[[], bool] = lambda: False
     ask: Callable[[str], Awaitable[Any]] = Control().call  # what the gateway knows of itself, by name; raises ControlError
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -288,6 +303,14 @@ class Plugin(Generic[S]):
 
     async def stop(self) -> None:
         """After the last request; also right after a failed start."""
+
+    @classmethod
+    def placeholders(cls, settings: S) -> Iterable[tuple[tuple[str, ...], str]]:
+        """The parameters of the route that the settings name, each with the keys that lead there: `(("query", "set", "lead"), "id")`.
+
+        One that the path of a route with this entry lacks is a mistake of the policy, told at these keys.
+        """
+        return ()
 
     def on_request(self, ex: Exchange) -> Reply | Awaitable[Reply | None] | None:
         """Going down: a Reply answers here, None goes on, a GatewayError is an answer too.

@@ -19,9 +19,10 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         policy = again()
         if policy.server.workers == 1:
+            from gateway.rehearsal.live import offer
             from gateway.server.process import serve
 
-            return serve(policy, again, folder, watch=watch)
+            return serve(policy, again, folder, watch=watch, offers=offer)
         from gateway.supervisor.process import supervise  # which leaves out what only workers need
 
         return supervise(policy, arguments.env_file, folder, watch=watch)

@@ -8,7 +8,6 @@ WHY = "known, but not built yet in this version"
 
 KEYS = frozenset(
     {
-        "environment",
         "jobs",
         "store.db",
         "store.host",
@@ -17,10 +16,7 @@ KEYS = frozenset(
         "store.port",
         "store.tls",
         "store.url",
-        "telemetry.pii",
         "telemetry.sentry_dsn",
-        "telemetry.service_name",
-        "telemetry.traces",
         "upstreams.*.balance",
         "upstreams.*.health",
         "upstreams.*.max_in_flight",
@@ -48,7 +44,6 @@ PLUGINS = frozenset(
         "jobs_api",
         "purge",
         "sanitize",
-        "tracing",
         "validate",
     }
 )

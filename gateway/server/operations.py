@@ -13,6 +13,7 @@ from gateway.app import App
 from gateway.checks import Check
 from gateway.control import Arguments, Control
 from gateway.server.front import Front
+from gateway.server.recall import recall
 from gateway.server.reload import Reloader
 from gateway.server.succession import Succession
 from gateway.server.telling import level, policy_health, set_level
@@ -30,7 +31,8 @@ class Operations:
 
     def offer(self, control: Control) -> None:
         for operation in (
-            self.status, self.health, self.liveness, self.workers, self.policy, self.log_level, self.set_log_level, self.reload
+            self.status, self.health, self.liveness, self.workers, self.policy, self.log_level, self.set_log_level, self.reload,
+            self.exchange,
         ):  # fmt: skip
             control.offer(operation.__name__, operation)
 
@@ -80,6 +82,10 @@ class Operations:
         """The log's least `level` from now on, until a reload sets the policy's again."""
         set_level(arguments.get("level"))
         return {"level": level()}
+
+    async def exchange(self, arguments: Arguments) -> Any:
+        """What became of the exchanges whose request id is `id`, the newest first; of several processes the one knows it that served it."""
+        return {"exchanges": await recall(self._front, str(arguments.get("id", "")))}
 
     async def reload(self, arguments: Arguments) -> Any:
         """Read the policy again. Not `ok`, with all `mistakes`, when the old one stays."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvloop
@@ -15,6 +15,7 @@ from gateway.config.policy import Policy
 from gateway.ports.opening import ports
 from gateway.ports.port import Port
 from gateway.server.compile import Load
+from gateway.server.front import Front
 from gateway.server.listener import Listener
 from gateway.server.measures import Measures
 from gateway.server.operations import Operations
@@ -30,11 +31,18 @@ from gateway.wire import require_c_extensions
 
 log = logging.getLogger("gateway")
 
+Offer = Callable[[Front], None]
 
-def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> int:
+
+def _no_more(front: Front) -> None:
+    return None
+
+
+def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True, offers: Offer = _no_more) -> int:
     """Run until SIGTERM or SIGINT; a second signal ends at once. Returns the exit code. Raises ConfigError.
 
     `load` reads the policy again on SIGHUP, and with `watch` when a file of it has changed; `folder` keeps the state.
+    `offers` adds operations to those of the gateway's own.
     """
     write_log(policy)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before it can be heard must not end us
@@ -46,7 +54,7 @@ def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> in
     except (OSError, RuntimeError) as error:
         print(f"gateway: {error}", file=sys.stderr)  # noqa: T201
         return 1
-    return uvloop.run(_run(policy, serving, listeners, folder, watch))
+    return uvloop.run(_run(policy, serving, listeners, folder, watch, offers))
 
 
 def _metrics(folder: Path) -> Metrics:
@@ -57,7 +65,7 @@ def _metrics(folder: Path) -> Metrics:
     return Metrics(SlotFile(slot_file(folder, 0)))
 
 
-async def _run(policy: Policy, serving: Serving, listeners: list[Listener], folder: Path, watch: bool) -> int:
+async def _run(policy: Policy, serving: Serving, listeners: list[Listener], folder: Path, watch: bool, offers: Offer) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     serving.open(listeners, bound(policy))
@@ -77,6 +85,7 @@ async def _run(policy: Policy, serving: Serving, listeners: list[Listener], fold
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop)
     Operations(front, reloads, serving.policies, app.clock).offer(app.control)
+    offers(front)
     loop.add_signal_handler(signal.SIGHUP, reloads.ask)
     measures = Measures(lambda: [app.metrics.read()], folder)
     measures.offer(app.control)

@@ -17,6 +17,7 @@ from gateway.server.succession import Succession
 from gateway.state.record import State
 from gateway.telemetry.lines import LineWriter
 from gateway.telemetry.metrics.families import Metrics
+from gateway.telemetry.tracing.destination import exporter
 
 
 class Serving:
@@ -28,7 +29,7 @@ class Serving:
     def __init__(self, policy: Policy, load: Load, metrics: Metrics, control: Control | None = None, *, most: int = sys.maxsize) -> None:
         """Raises ConfigError. `load` reads the policy again; `most` bytes of log lines are written at once."""
         self.lines = LineWriter(sys.stdout.fileno(), most)
-        self.app = App(policy, self.lines.write, metrics=metrics, control=control)
+        self.app = App(policy, self.lines.write, exporter=exporter, metrics=metrics, control=control)
         self._compiler = Compiler(load, policy, self.lines.write)
         self._sampler: Sampler | None = None
 

@@ -121,8 +121,22 @@ class Crew:
         return code
 
     async def tell(self, name: str, arguments: Arguments = NONE, *, deadline: float = PROMPT) -> list[Any]:
-        """What those that serve answer, each within the deadline; who does not is left out."""
-        return [answer for answer in await self._ask(self.serving, name, arguments, deadline) if not isinstance(answer, BaseException)]
+        """What those that serve answer, each within the deadline; who does not is left out. Raises a ControlError when all refuse."""
+        answers = await self._ask(self.serving, name, arguments, deadline)
+        found = [answer for answer in answers if not isinstance(answer, BaseException)]
+        refusals = [answer for answer in answers if isinstance(answer, ControlError)]
+        if refusals and not found:
+            raise refusals[0]
+        return found
+
+    async def ask(self, name: str, arguments: Arguments = NONE, *, deadline: float = PROMPT) -> Any:
+        """What one of those that serve answers. Raises its ControlError, or one with 503 when there is none."""
+        for child in self.serving:
+            try:
+                return await child.call(name, arguments, deadline=deadline)
+            except (Gone, TimeoutError):
+                continue
+        raise ControlError(503, "no worker is there to ask")
 
     async def _ask(self, children: Sequence[Child], name: str, arguments: Arguments, deadline: float) -> list[Any]:
         return await asyncio.gather(*(one.call(name, arguments, deadline=deadline) for one in children), return_exceptions=True)

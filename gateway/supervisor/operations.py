@@ -10,7 +10,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from gateway.control import Arguments, Control, ControlError
+from gateway.control import Arguments, Control
 from gateway.server.reload import Reloader
 from gateway.server.telling import level, policy_health, set_level
 from gateway.supervisor.crew import Crew
@@ -19,6 +19,8 @@ from gateway.supervisor.place import Place
 
 PATIENCE = 2.0
 """Seconds for a worker to say how it is; one that is busy for longer is left out."""
+EXPLAINING = 8.0
+"""Seconds for an explanation: plugins may compute."""
 
 
 class Operations:
@@ -34,7 +36,8 @@ class Operations:
 
     def offer(self, control: Control) -> None:
         for operation in (
-            self.status, self.health, self.liveness, self.workers, self.policy, self.log_level, self.set_log_level, self.reload
+            self.status, self.health, self.liveness, self.workers, self.policy, self.explain, self.exchange,
+            self.log_level, self.set_log_level, self.reload,
         ):  # fmt: skip
             control.offer(operation.__name__, operation)
 
@@ -89,10 +92,16 @@ class Operations:
 
     async def policy(self, arguments: Arguments) -> Any:
         """The policy in force, without its secrets."""
-        answers = await self._crew.tell("policy")
-        if not answers:
-            raise ControlError(503, "no worker is there to ask")
-        return {"file": str(self._policy), "revision": self._reloader.state.revision, "policy": answers[0]}
+        return {"file": str(self._policy), "revision": self._reloader.state.revision, "policy": await self._crew.ask("policy")}
+
+    async def explain(self, arguments: Arguments) -> Any:
+        """The explanation of a request, by the plugins and counters of one worker."""
+        return await self._crew.ask("explain", arguments, deadline=EXPLAINING)
+
+    async def exchange(self, arguments: Arguments) -> Any:
+        """What became of the exchanges whose request id is `id`, the newest first; the worker knows it that served it."""
+        answers = await self._crew.tell("exchange", arguments)
+        return {"exchanges": [exchange for found in answers for exchange in found]}
 
     async def log_level(self, arguments: Arguments) -> Any:
         return {"level": level()}

@@ -21,9 +21,11 @@ import uvloop
 from gateway.config.kept import Kept
 from gateway.config.policy import load
 from gateway.control import NONE, Arguments, Control, ControlError
+from gateway.rehearsal.live import offer
 from gateway.server.compile import told
 from gateway.server.operations import health
 from gateway.server.reading import Terms
+from gateway.server.recall import recall
 from gateway.server.serving import Serving
 from gateway.server.setup import write_log
 from gateway.server.telling import set_level
@@ -55,6 +57,10 @@ class Above(Control):
     def offers(self, name: str) -> bool:
         return True
 
+    async def own(self, name: str, arguments: Arguments) -> Any:
+        """What this worker alone can answer."""
+        return await super().call(name, arguments)
+
     async def call(self, name: str, arguments: Arguments = NONE) -> Any:
         try:
             return await self._channel.call(name, arguments, deadline=ASKING)
@@ -74,17 +80,19 @@ class Worker:
         self._is_started = False
         self._is_over = asyncio.Event()
         self._channel: Channel
+        self._above: Above
         self._orders = {
             order.__name__: order
             for order in (
                 self.start, self.serve, self.prepare, self.commit, self.abandon, self.unready, self.drain,
-                self.health, self.policy, self.set_log_level,
+                self.health, self.policy, self.exchange, self.set_log_level,
             )
         }  # fmt: skip
 
     async def run(self, end: socket.socket) -> int:
         """Until it has drained; when the supervisor is gone it drains by itself. The exit code."""
         self._channel = await opened(end, self._answer)
+        self._above = Above(self._channel)
         telling = asyncio.create_task(self._channel.run(), name="channel")
         beating = asyncio.create_task(self._beat(), name="beat")
         over = asyncio.create_task(self._is_over.wait())
@@ -100,9 +108,7 @@ class Worker:
 
     async def _answer(self, name: str, arguments: Arguments) -> Any:
         order = self._orders.get(name)
-        if order is None:
-            raise ControlError(501, f"a worker knows no {name}")
-        return await order(arguments)
+        return await (order(arguments) if order is not None else self._above.own(name, arguments))
 
     async def _beat(self) -> None:
         """A sign of life each second; and whoever does not come to give one ends."""
@@ -125,7 +131,7 @@ class Worker:
             set_level(arguments["level"])
             number = arguments["number"]
             metrics = Metrics(SlotFile(slot_file(Path(orders.metrics), number)))
-            self.serving = serving = Serving(policy, again, metrics, Above(self._channel), most=at_once(sys.stdout.fileno()))
+            self.serving = serving = Serving(policy, again, metrics, self._above, most=at_once(sys.stdout.fileno()))
             listeners = [one.listener() for one in orders.sockets]
             serving.open(listeners, orders.bound)
             await serving.start()
@@ -134,6 +140,7 @@ class Worker:
         self._balance, self._number = Balance(orders.balance, orders.slots), number
         for listener in listeners:
             listener.yield_when(lambda coming: self._balance.is_ahead(number, serving.front.connections + coming))
+        offer(serving.front)
         serving.app.running.is_stale = arguments["is_stale"]
         self._is_started = True
 
@@ -178,6 +185,10 @@ class Worker:
     async def policy(self, arguments: Arguments) -> Any:
         """The policy in force, without its secrets."""
         return await asyncio.to_thread(self.serving.front.app.policy.masked)
+
+    async def exchange(self, arguments: Arguments) -> Any:
+        """What became of the exchanges whose request id is `id`, the newest first."""
+        return await recall(self.serving.front, str(arguments.get("id", "")))
 
     async def set_log_level(self, arguments: Mapping[str, Any]) -> None:
         set_level(arguments.get("level"))
