@@ -20,6 +20,7 @@ from gateway.plugin import Changed, Host, Http, Plugin
 from gateway.router import Route, Router
 from gateway.running import Running
 from gateway.stamp import Stamp, stamp
+from gateway.store.contract import Store
 from gateway.store.memory import MemoryStore
 from gateway.upstream import Target, Upstream
 from gateway.watch import follow
@@ -48,7 +49,7 @@ class App:
         self.policy = policy
         self.running = Running()
         self.clock = clock  # seconds, monotonic
-        self._store: MemoryStore = MemoryStore(clock) if before is None else before._store
+        self._store: Store = MemoryStore(clock, wall=_wall(clock)) if before is None else before._store
         self._write_line = write_line
         self._outbound = outbound or self.running.outbound.call
         self._plugins: dict[int, Plugin[Any]] = {}  # by the identity of their entry: a common one is shared by all routes
@@ -176,6 +177,11 @@ def _tls(settings: UpstreamSettings) -> ssl.SSLContext | None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _wall(clock: Callable[[], float]) -> Callable[[], float]:
+    """Unix time: a rehearsal's clock counts it itself."""
+    return time.time if clock is time.monotonic else clock
 
 
 def _watch(host: Host, path: Path, changed: Changed) -> None:

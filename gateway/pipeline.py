@@ -87,7 +87,7 @@ class Pipeline:
         try:
             for ex.depth, hook, is_async in self._down:
                 found = hook(ex)
-                if is_async:
+                if is_async or (found is not None and not isinstance(found, Reply)):
                     found = await found
                 if found is not None:
                     reply: Reply = found

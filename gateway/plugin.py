@@ -31,7 +31,7 @@ from gateway.errors import (
     Unavailable,
 )
 from gateway.exchange import Attempt, End, Entity, Exchange, Headers, Reply, new_id
-from gateway.store.memory import Decision, MemoryStore
+from gateway.store.contract import Decision, Decisions, LimitSpec, Store, StoreAway
 from gateway.template import folded_segments
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "BadRequest",
     "CallFailed",
     "Decision",
+    "Decisions",
     "Duration",
     "End",
     "Entity",
@@ -52,6 +53,7 @@ __all__ = [
     "HeaderValue",
     "Headers",
     "Host",
+    "LimitSpec",
     "Many",
     "Mode",
     "NoSettings",
@@ -66,6 +68,8 @@ __all__ = [
     "Reply",
     "Settings",
     "Size",
+    "Store",
+    "StoreAway",
     "Unauthorized",
     "Unavailable",
     "errors",
@@ -99,7 +103,7 @@ class Host:
     clock: Callable[[], float]  # seconds, monotonic
     mode: Mode
     route: str  # "" for an entry of the common list
-    store: MemoryStore  # counters
+    store: Store  # counters, leases, small values
     log: logging.Logger
     write_line: Callable[[bytes], None]  # one line of the access log; never blocks
     is_ready: Callable[[], bool]  # false while the gateway drains
@@ -201,7 +205,7 @@ class Plugin(Generic[S]):
     async def stop(self) -> None:
         """After the last request; also right after a failed start."""
 
-    def on_request(self, ex: Exchange) -> Reply | Coroutine[Any, Any, Reply | None] | None:
+    def on_request(self, ex: Exchange) -> Reply | Awaitable[Reply | None] | None:
         """Going down: a Reply answers here, None goes on, a GatewayError is an answer too."""
         return None
 
