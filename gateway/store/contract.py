@@ -53,6 +53,10 @@ class LimitSpec:
     max_over: float = 0.0  # a share of `limit`. 0.0: exact. More: decided here first, and told to the store after
     on_failure: OnFailure | None = None  # None: as the store's settings say
 
+    def __post_init__(self) -> None:
+        if self.max_over and self.algorithm == "log":
+            raise ValueError("a log is exact: it takes no max_over")
+
     @classmethod
     def bucket(cls, name: str, rate: float, burst: int, max_over: float = 0.0, on_failure: OnFailure | None = None) -> LimitSpec:
         """`burst` at once, and `rate` a second in the long run."""

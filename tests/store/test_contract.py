@@ -8,15 +8,22 @@ import pytest
 
 from gateway.store.contract import Algorithm, LimitSpec, Store, settled
 from gateway.store.memory import MemoryStore
+from gateway.store.redis.address import parse
+from gateway.store.redis.store import RedisStore
 from gateway.testing import Clock
+from tests.store.servers import Server
 
 ALL = pytest.mark.parametrize("algorithm", ["sliding", "log", "token_bucket", "fixed"])
 HOUR = 3600.0
 
 
-@pytest.fixture(params=["memory"])
+@pytest.fixture(params=["memory", "valkey", "redis"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    made = MemoryStore(Clock(1_767_225_600.0))
+    made: Store = MemoryStore(Clock(1_767_225_600.0))
+    if request.param != "memory":
+        server: Server = request.getfixturevalue(f"{request.param}_server")
+        server.say("FLUSHALL")
+        made = RedisStore(parse(server.url))
     await made.start()
     yield made
     await made.stop()
