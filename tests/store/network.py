@@ -29,15 +29,14 @@ def on_virtual_clock(script: Script) -> str:
     return source
 
 
-class AtOnce(asyncio.AbstractEventLoop):
+class AtOnce:
     """As much of a loop as a future needs, whose callbacks are called when it is done."""
 
     def get_debug(self) -> bool:
         return False
 
-    def call_soon(self, callback: Callable[..., object], *arguments: Any, context: object = None) -> asyncio.Handle:  # type: ignore[override]
+    def call_soon(self, callback: Callable[..., object], *arguments: Any, context: object = None) -> None:
         callback(*arguments)
-        return asyncio.Handle(callback, arguments, self)
 
 
 class Network:
@@ -72,18 +71,18 @@ class VirtualLink(Link):
         self._offset = 0
         self._network = network
         self._delay = delay
-        self._up = True
+        self._is_there = True
         self._last_there = self._last_back = 0
         self._unanswered: dict[Callable[[Any], None], None] = {}
         self.gateways, self.is_new, self.connections = gateways, False, 1
 
     @property
     def is_up(self) -> bool:
-        return self._up
+        return self._is_there
 
     @property
     def is_slow(self) -> bool:
-        return not self._up
+        return not self._is_there
 
     def now(self) -> int:
         return round(self._clock() * 1e6)
@@ -92,10 +91,10 @@ class VirtualLink(Link):
         self._network.at(self._network.now + seconds * 1e6, call)
 
     def future(self) -> asyncio.Future[Any]:
-        return asyncio.Future(loop=AtOnce())
+        return asyncio.Future(loop=AtOnce())  # type: ignore[arg-type]
 
     def evaluate(self, script: Script, keys: list[Any], arguments: list[Any], done: Callable[[Any], None]) -> None:
-        if not self._up:
+        if not self._is_there:
             done(StoreAway("cut"))
             return
         self._last_there = there = max(self._last_there, self._network.now + self._delay())
@@ -116,13 +115,13 @@ class VirtualLink(Link):
         self._network.at(there, arrive)
 
     def cut(self) -> None:
-        self._up = False
+        self._is_there = False
         unanswered, self._unanswered = list(self._unanswered), {}
         for done in unanswered:
             done(StoreAway("cut"))
 
     def mend(self) -> None:
-        self._up = True
+        self._is_there = True
         self.connections += 1
         for up in self.on_up:
             up()

@@ -97,9 +97,8 @@ def test_the_bound_in_every_window(valkey_server: Server, limit: int, gateways: 
     for _ in range(4):
         crowd.network.run(int((crowd.network.now // (WINDOW * 1e6) + 1) * WINDOW * 1e6) - 200_000)
         crowd.attack(4 * limit, 0.4)
-    # An answer of one window may be told to its client in the next: what is asked of is the count in both.
-    most = limit + gateways * int(0.2 * limit / gateways)
-    assert all(crowd.admitted[window] + crowd.admitted[window + 1] <= 2 * most for window in crowd.admitted)
+    # Which window an answer belongs to its client cannot tell: four attacks over edges touch five windows, each filled.
+    assert 5 * limit <= crowd.admitted.total() <= 5 * (limit + gateways * int(0.2 * limit / gateways))
 
 
 @DRAWN
@@ -108,13 +107,15 @@ def test_counts_survive_a_cut(valkey_server: Server, limit: int, gateways: int, 
     """While it is cut each takes its share of what was left, but at least one; then all that was admitted is known to all."""
     crowd = Crowd(valkey_server, LimitSpec("a", limit, WINDOW, max_over=max_over), gateways, seed)
     crowd.attack(limit // 2, 0.2)
+    for gateway in range(gateways):  # each has heard of the others but for the last of them
+        crowd.hit(gateway)
+        crowd.network.run()
     before = crowd.admitted.total()
     for link in crowd.links:
         link.cut()
     crowd.attack(3 * limit, 0.2)
     away = crowd.admitted.total() - before
-    assert away <= gateways * max(1, -(-(limit - before + 1) // gateways) + 1)
-    assert away >= min(1, limit - before)
+    assert min(1, limit - before) <= away <= gateways * max(1, (limit - before + gateways) // gateways)
     for link in crowd.links:
         link.mend()
     crowd.network.run()
