@@ -25,5 +25,7 @@ ENDPOINTS: Endpoints = {
     "/reload": {"POST": Endpoint("reload", _reloaded, RELOAD)},
     "/log-level": {"GET": Endpoint("log_level"), "PUT": Endpoint("set_log_level")},
     "/policy": {"GET": Endpoint("policy")},
+    "/limits": {"GET": Endpoint("limits_show"), "DELETE": Endpoint("limits_reset")},
+    "/blocks": {"GET": Endpoint("blocks"), "PUT": Endpoint("block"), "DELETE": Endpoint("unblock")},
     "/status": {"GET": Endpoint("status")},
 }

@@ -26,6 +26,7 @@ from gateway.server.pushing import Pusher
 from gateway.server.reload import Reloader, reloader
 from gateway.server.sampling import Sampler
 from gateway.state.record import running
+from gateway.store.operations import StoreOperations
 from gateway.telemetry.lines import LineWriter
 from gateway.telemetry.log import LogHandler, formatter
 from gateway.telemetry.metrics.families import Metrics
@@ -106,6 +107,7 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter, measures:
     _tune_collector()
     reloader = reloads(front)
     Operations(front, reloader, app.clock).offer(app.control)
+    StoreOperations(lambda: front.app.store).offer(app.control)
     loop.add_signal_handler(signal.SIGHUP, reloader.ask)
     sampler = Sampler(front, lambda: reloader.state)
     sampler.follow_log("access", lambda: lines.dropped)

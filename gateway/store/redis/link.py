@@ -100,6 +100,8 @@ class Link:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        with contextlib.suppress(StoreAway):
+            await self.ask("ZREM", GATEWAYS, self._id)  # those who stay need not wait to have our share
         self._drop("stopped")
 
     def call(self, command: tuple[Any, ...], done: Done) -> None:
