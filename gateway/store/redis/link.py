@@ -79,7 +79,7 @@ class Link:
     def is_slow(self) -> bool:
         """Away, or about to be taken for it: who may decide alone should."""
         connection = self._connection
-        return connection is None or ((oldest := connection.oldest) is not None and self._clock() - oldest > PATIENCE)
+        return connection is None or (bool(connection.pending) and self._clock() - connection.pending[0][0] > PATIENCE)
 
     def now(self) -> int:
         """The server's time in microseconds, to within half a round trip."""
