@@ -220,7 +220,7 @@ class RateLimit(Plugin[RateLimitSettings]):
                 f"{limiter.policy} for {key}: the store was not asked" for limiter, key in zip(self._limits, keys, strict=True)
             )
         told = zip(self._limits, keys, found, strict=True)
-        says = "; ".join(f"{limiter.policy} for {key}: {_verdict(decision)}" for limiter, key, decision in told)
+        says = "; ".join(f"{limiter.policy} for {key}: {_verdict(limiter.limit, decision)}" for limiter, key, decision in told)
         return says if all(decision.allowed for decision in found) else Answers(says)
 
     def _state(self, decisions: Decisions) -> str:
@@ -249,11 +249,12 @@ class RateLimit(Plugin[RateLimitSettings]):
 class _Limiter:
     """One limit at work: how to find a request's key, and what clients are told of it."""
 
-    __slots__ = ("item", "key", "name", "policy", "spec", "tells")
+    __slots__ = ("item", "key", "limit", "name", "policy", "spec", "tells")
 
     def __init__(self, limit: Limit, host: Host, ordinal: int) -> None:
         suffix = f"-{ordinal}" if ordinal else ""
         self.name = limit.name or (host.route or "default") + suffix
+        self.limit = limit.limit
         self.item = _string(self.name)
         self.policy = f"{self.item};q={limit.limit};w={ceil(limit.window)}"
         self.tells = limit.headers
@@ -308,5 +309,8 @@ def _string(text: str) -> str:
     return '"' + re.sub(r'(["\\])', r"\\\1", re.sub(r"[^ -~]", "_", text)) + '"'
 
 
-def _verdict(decision: Decision) -> str:
-    return f"{decision.remaining} left" if decision.allowed else f"refuses, for {decision.retry_after:.3g} s more"
+def _verdict(limit: int, decision: Decision) -> str:
+    if not decision.allowed:
+        return f"refuses, for {decision.retry_after:.3g} s more"
+    used = limit - decision.remaining
+    return f"{used} of {limit} used, {decision.remaining} left, more in {decision.reset:.3g} s" if used else f"{limit} left"
