@@ -127,23 +127,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--policy", default="gateway.yaml", metavar="FILE", help="the policy's file (default: %(default)s)")
     for command in (run, check, plan, reload, revisions, status, store):
         command.add_argument("policy", nargs="?", default="gateway.yaml", help="the policy's file (default: %(default)s)")
-    for command in (
-        run,
-        check,
-        plan,
-        explain,
-        test,
-        reload,
-        rollback,
-        status,
-        log_level,
-        debug_token,
-        store,
-        limits,
-        block,
-        unblock,
-        blocks,
-    ):
+    asking = (status, log_level, debug_token, store, limits, block, unblock, blocks)
+    for command in (run, check, plan, explain, test, reload, rollback, *asking):
         command.add_argument(
             "--env-file",
             action="append",
