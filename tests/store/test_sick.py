@@ -111,6 +111,18 @@ async def test_frozen_exact(server: Server) -> None:
         assert store.counters["trips"] == 1
 
 
+async def test_our_own_loop_standing_still_is_no_fault_of_the_server(server: Server) -> None:
+    async with opened(server.url) as store:
+        limits = store.limits([EXACT])
+        for _ in range(5):
+            asked = limits.hit(["a"])
+            time.sleep(0.04)  # whatever blocks the loop
+            await asyncio.sleep(0)
+            time.sleep(0.04)
+            assert (await settled(asked))[0].allowed
+        assert store.counters["trips"] == 0 and server.say("HGET", limits._bounds[0].name("a"), "c") == b"5"
+
+
 async def test_frozen_local_first(server: Server) -> None:
     """Nobody waits. (An answer within 5 ms is asked of the median and of nearly all: our own loop shares the machine.)"""
     async with opened(server.url) as store:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from time import monotonic
 from typing import Any, cast
 
@@ -32,14 +33,15 @@ class Connection(asyncio.Protocol):
         self._lost = lost
         self._transport: asyncio.Transport | None = None
         self._replies = hiredis.Reader()
-        self.pending: deque[tuple[float, Done, bytes]] = deque()  # when each was sent, by time.monotonic
+        self.pending: deque[tuple[list[float], Done, bytes]] = deque()  # each with when its write left, by time.monotonic
+        self._write = [inf]  # when the one that is being gathered left: not yet. Time that our own loop takes is no delay of Redis's
         self._out: list[bytes] = []
         self._loading = 0  # scripts whose loading is unanswered
 
     @property
     def oldest(self) -> float | None:
         """Seconds of time.monotonic; None when all is answered."""
-        return self.pending[0][0] if self.pending else None
+        return self.pending[0][0][0] if self.pending else None
 
     def call(self, command: tuple[Any, ...], done: Done) -> None:
         """`done` is called exactly once: never before this returns, unless too much is unanswered already."""
@@ -70,13 +72,14 @@ class Connection(asyncio.Protocol):
         self._tell_all()
 
     def _send(self, data: bytes, done: Done) -> None:
-        self.pending.append((monotonic(), done, data))
+        self.pending.append((self._write, done, data))
         if not self._out:
             self._loop.call_soon(self._flush)
         self._out.append(data)
 
     def _flush(self) -> None:
         out, self._out = self._out, []
+        self._write[0], self._write = monotonic(), [inf]
         if self._transport is not None:
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
 
