@@ -17,6 +17,7 @@ from gateway.server.recall import recall
 from gateway.server.reload import Reloader
 from gateway.server.succession import Succession
 from gateway.server.telling import policy_health, set_log_level
+from gateway.store.contract import StoreState
 from gateway.telemetry.levels import levels
 
 
@@ -102,15 +103,21 @@ class Operations:
 def health(app: App) -> dict[str, Any]:
     """What one process says of itself; of its policy's file it knows nothing."""
     running, policy = app.running, app.policy
-    is_degraded = running.is_stale or any(check.failure for check in running.checks)
+    store = app.store.state()
+    is_degraded = running.is_stale or not store.is_up or any(check.failure for check in running.checks)
     ready = running.is_ready()
     return {
         "status": "draining" if running.draining else "unready" if not ready else "degraded" if is_degraded else "ok",
         "ready": ready,
-        "store": {"status": "ok", "url": policy.store.url},
+        "store": _stored(store),
         "upstreams": {name: {"targets": list(settings.targets)} for name, settings in policy.upstreams.items()},
         "checks": {check.name: _checked(check) for check in running.checks},
     }
+
+
+def _stored(state: StoreState) -> dict[str, Any]:
+    told: dict[str, Any] = {"status": "ok" if state.is_up else "away", "url": state.address}
+    return told | ({"why": state.why} if state.why else {}) | ({"warnings": list(state.warnings)} if state.warnings else {})
 
 
 def _checked(check: Check) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from gateway.server.reload import reloader
 from gateway.server.serving import Serving
 from gateway.server.setup import allow_files, await_signals, bind, write_log
 from gateway.state.record import running
+from gateway.store.operations import StoreOperations
 from gateway.telemetry.metrics.families import Metrics
 from gateway.telemetry.metrics.slots import SlotFile, forget, slot_file
 from gateway.wire import require_c_extensions
@@ -91,6 +92,7 @@ async def _run(policy: Policy, serving: Serving, listeners: list[Listener], fold
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop)
     Operations(front, reloads, serving.policies, app.clock).offer(app.control)
+    StoreOperations(lambda: front.app.store).offer(app.control)
     offers(front)
     loop.add_signal_handler(signal.SIGHUP, reloads.ask)
     loop.add_signal_handler(signal.SIGUSR1, serving.files.reopen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
@@ -41,6 +42,10 @@ class Operations:
             self.log_level, self.set_log_level, self.reload,
         ):  # fmt: skip
             control.offer(operation.__name__, operation)
+        for name in ("limits_show", "blocks"):
+            control.offer(name, partial(self._of_one, name))
+        for name in ("limits_reset", "block", "unblock"):
+            control.offer(name, partial(self._of_all, name))
 
     async def status(self, arguments: Arguments) -> Any:
         """What runs, since when, and how its reloads went."""
@@ -113,6 +118,14 @@ class Operations:
         await self._crew.tell("set_log_level", arguments)  # first: a worker knows every logger, and may refuse
         set_log_level(arguments, self._crew.decided.terms.level)
         return levels()
+
+    async def _of_one(self, name: str, arguments: Arguments) -> Any:
+        """Of what the workers share, or should: any of them knows it."""
+        return await self._crew.ask(name, arguments)
+
+    async def _of_all(self, name: str, arguments: Arguments) -> Any:
+        """With a store in memory each worker has its own; with a shared one, doing it again changes nothing."""
+        return (await self._crew.tell(name, arguments))[0]
 
     async def reload(self, arguments: Arguments) -> Any:
         """Read the policy again. Not `ok`, with all `mistakes`, when the old one stays."""

@@ -29,6 +29,7 @@ from gateway.server.recall import recall
 from gateway.server.serving import Serving
 from gateway.server.setup import write_log
 from gateway.server.telling import set_log_level
+from gateway.store.operations import StoreOperations
 from gateway.supervisor.balance import Balance
 from gateway.supervisor.channel import Channel, Gone, opened
 from gateway.supervisor.judging import BEAT, Beat
@@ -144,6 +145,7 @@ class Worker:
         for listener in listeners:
             listener.yield_when(lambda coming: self._balance.is_ahead(number, serving.front.connections + coming))
         offer(serving.front)
+        StoreOperations(lambda: serving.front.app.store).offer(self._above)
         serving.app.running.is_stale = arguments["is_stale"]
         self._is_started = True
 
