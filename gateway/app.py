@@ -10,18 +10,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gateway.checks import Check
 from gateway.config.policy import EntrySettings, Policy, RouteSettings
 from gateway.config.upstream import UpstreamSettings
+from gateway.control import Control
 from gateway.detached import fetch
 from gateway.errors import ConfigError, GatewayError, Mistake, NotFound
 from gateway.exchange import Exchange, Reply
-from gateway.pipeline import Entry, Pipeline, no_upstream
+from gateway.pipeline import Entry, Observed, Pipeline, no_upstream
 from gateway.plugin import Changed, Host, Http, Plugin
 from gateway.router import Route, Router
 from gateway.running import Running
 from gateway.stamp import Stamp, stamp
 from gateway.store.contract import Store
 from gateway.store.memory import MemoryStore
+from gateway.telemetry.metrics.families import Metrics
+from gateway.telemetry.metrics.owned import OwnedMetrics
+from gateway.telemetry.metrics.shape import Shape
 from gateway.upstream import Target, Upstream
 from gateway.watch import follow
 
@@ -40,25 +45,35 @@ class App:
         upstream: Callable[[str, UpstreamSettings], Upstream] | None = None,
         before: App | None = None,
         outbound: Http | None = None,
+        control: Control | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         """Opens nothing. Raises ConfigError with all that plugins and upstreams refuse of their settings.
 
         `upstream` makes each upstream from its name and settings, `outbound` asks other services, in place of real ones: a rehearsal's
-        are stubs. The counters of `before`, and its upstreams that would be made of the same, live on in this one.
+        are stubs. The counters of `before`, and its upstreams that would be made of the same, live on in this one; so do its metrics, and
+        its `control`, which plugins ask.
         """
         self.policy = policy
         self.running = Running()
         self.clock = clock  # seconds, monotonic
-        self._store: Store = MemoryStore(clock, wall=_wall(clock)) if before is None else before._store
+        self.store: Store = MemoryStore(clock, wall=_wall(clock)) if before is None else before.store
+        self.control: Control = before.control if before is not None else control or Control()
         self._write_line = write_line
+        self.metrics: Metrics = metrics or (Metrics() if before is None else before.metrics)
+        self._observed = _observed(self.metrics)
+        self._defined: dict[str, Shape] = {}
+        self._paths = {route.name: route.match.path for route in policy.routes}
         self._outbound = outbound or self.running.outbound.call
         self._plugins: dict[int, Plugin[Any]] = {}  # by the identity of their entry: a common one is shared by all routes
         self._mistakes: list[Mistake] = []
         self._makings: dict[str, Makings] = {}
         make = upstream or self._new_upstream
         self.upstreams = {name: self._upstream(name, settings, make, before) for name, settings in policy.upstreams.items()}
+        if upstream is None:  # a rehearsal asks nobody
+            self.running.checks += [Check(name, settings, self._outbound) for name, settings in policy.checks.items()]
         self.routes = tuple(self._route(route) for route in policy.routes)
-        self._unrouted = self.running.pipelines[""] = Pipeline(self._entries(policy.plugins, ""), _unrouted)
+        self._unrouted = self.running.pipelines[""] = Pipeline(self._entries(policy.plugins, ""), _unrouted, self._observed)
         if self._mistakes:
             raise ConfigError(policy.in_order(set(self._mistakes)), policy.files)
         self.router = Router(self.routes)
@@ -85,7 +100,8 @@ class App:
 
     def _route(self, route: RouteSettings) -> Route:
         upstream = self.upstreams.get(route.upstream or "")
-        pipeline = Pipeline(self._entries(self.policy.entries_for(route), route.name), no_upstream if upstream is None else upstream.send)
+        entries = self._entries(self.policy.entries_for(route), route.name)
+        pipeline = Pipeline(entries, no_upstream if upstream is None else upstream.send, self._observed)
         self.running.pipelines[route.name] = pipeline
         settings = self.policy.upstreams.get(route.upstream or "")
         return Route(
@@ -113,14 +129,18 @@ class App:
                 clock=self.clock,
                 mode=entry.mode,
                 route=route,
-                store=self._store,
+                store=self.store,
                 log=logging.getLogger(f"gateway.plugins.{entry.name}"),
                 write_line=self._write_line,
                 is_ready=self.running.is_ready,
+                metrics=OwnedMetrics(self.metrics, entry.name, route, self._defined),
+                paths=self._paths,
                 below=partial(fetch, self.running.pipelines.get),
                 outbound=self._outbound,
                 watched=_watch,
                 has_stale_policy=self.running.has_stale_policy,
+                is_draining=self.running.is_draining,
+                ask=self.control.call,
             )
             try:
                 self._plugins[id(entry)] = entry.plugin(entry.settings, host)
@@ -186,6 +206,12 @@ def _wall(clock: Callable[[], float]) -> Callable[[], float]:
 
 def _watch(host: Host, path: Path, changed: Changed) -> None:
     host.spawn(follow(path, changed), f"watching {path}")
+
+
+def _observed(metrics: Metrics) -> Observed:
+    description = "Requests that an entry in `mode: observe` would have answered itself."
+    family = metrics.counter("gateway.observed", description, ("plugin", "route", "status"))
+    return lambda plugin, route, status: family.bind(plugin=plugin, route=route, status=status).add()
 
 
 async def _unrouted(ex: Exchange, pipeline: Pipeline) -> Reply:

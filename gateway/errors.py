@@ -124,6 +124,10 @@ class ExpectationFailed(GatewayError):
     status, slug, title = 417, "expectation-failed", "The expectation cannot be met"
 
 
+class Unprocessable(GatewayError):
+    status, slug, title = 422, "unprocessable", "The request cannot be carried out"
+
+
 class QuotaExceeded(GatewayError):
     """429, with the problem type that draft-ietf-httpapi-ratelimit-headers-10, section 6 registers."""
 

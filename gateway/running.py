@@ -7,6 +7,7 @@ import logging
 from typing import Any
 from weakref import WeakValueDictionary
 
+from gateway.checks import Check
 from gateway.outbound import Outbound
 from gateway.pipeline import Pipeline
 from gateway.plugin import Host, Plugin
@@ -25,6 +26,7 @@ class Running:
         self.draining = False
         self.is_stale = False  # a newer policy was refused
         self.plugins: list[Plugin[Any]] = []
+        self.checks: list[Check] = []
         self.upstreams: list[Upstream] = []  # its own, to be started and stopped
         self.inherited: list[Upstream] = []  # they run already, and are their last owner's until `succeed`
         # By the name of their route; "": of what no route matches. Not held here, for one that is used outlives the others.
@@ -33,7 +35,10 @@ class Running:
         self._started: list[tuple[Host, Plugin[Any] | None]] = []
 
     def is_ready(self) -> bool:
-        return not self.draining
+        return not self.draining and not any(check.failure for check in self.checks if check.is_required)
+
+    def is_draining(self) -> bool:
+        return self.draining
 
     def has_stale_policy(self) -> bool:
         return self.is_stale
@@ -42,6 +47,9 @@ class Running:
         """Start upstreams and plugins, in order. When one fails those started are stopped, and its error is raised."""
         for upstream in self.upstreams:
             upstream.start()
+        await asyncio.gather(*(check.look() for check in self.checks))
+        for check in self.checks:
+            check.start()
         for plugin in self.plugins:
             self._started.append((plugin.host, plugin))
             try:
@@ -53,6 +61,7 @@ class Running:
 
     async def stop(self) -> None:
         """Stop what was started, last first; one that fails keeps none of the others from it."""
+        self._stop_checks()
         for host, plugin in reversed(self._started):
             tasks = list(host.tasks)
             for task in tasks:
@@ -79,6 +88,11 @@ class Running:
         """No exchange begins any more. Those under way may last for days, each with its own pipeline: the rest need not."""
         self._started = [(host, plugin if plugin is not None and _must_stop(plugin) else None) for host, plugin in self._started]
         self.plugins.clear()
+        self._stop_checks()
+
+    def _stop_checks(self) -> None:
+        for check in self.checks:
+            check.stop()
 
 
 def _must_stop(plugin: Plugin[Any]) -> bool:

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gateway.control import Arguments, Control
 from gateway.detached import fetch
 from gateway.errors import CallFailed
 from gateway.exchange import Attempt, End, Exchange, Headers, Reply
@@ -24,6 +25,9 @@ from gateway.rehearsal.clock import Clock as Clock
 from gateway.store.memory import MemoryStore
 from gateway.stream import Stream
 from gateway.target import canonical
+from gateway.telemetry.metrics.families import Metrics
+from gateway.telemetry.metrics.owned import OwnedMetrics
+from gateway.telemetry.metrics.reading import merge
 
 
 @dataclass(slots=True)
@@ -109,6 +113,25 @@ def streamed(*pieces: bytes) -> Stream:
     return stream
 
 
+class Measured(OwnedMetrics):
+    """Metrics in memory, and what they count."""
+
+    def __init__(self) -> None:
+        self._all = Metrics()
+        super().__init__(self._all, "test", "", {})
+
+    def value(self, name: str, **labels: object) -> float:
+        """Of a counter or gauge, by the name it was made with; of a histogram, how many it observed. Over all series with these labels."""
+        found = 0.0
+        for merged in merge([self._all.read()]):
+            if merged.shape.name in (name, f"gateway.{name}"):
+                for values, slots in merged.series.items():
+                    known = dict(zip(merged.labels, values, strict=True))
+                    if all(known.get(label) == str(value) for label, value in labels.items()):
+                        found += sum(slots[1:]) if merged.shape.kind == "histogram" else slots[0]
+        return found
+
+
 def host(
     *,
     clock: Callable[[], float] | None = None,
@@ -117,12 +140,18 @@ def host(
     lines: list[bytes] | None = None,
     ready: bool = True,
     stale: bool = False,
+    draining: bool | None = None,
+    answers: Mapping[str, Any] | None = None,
     service: FakeService | None = None,
     files: FakeFiles | None = None,
+    metrics: Measured | None = None,
+    paths: Mapping[str, str] | None = None,
 ) -> Host:
-    """A host whose store is memory, whose access log is the list `lines`; ready, and with a policy gone stale, if you say so.
+    """A host whose store and metrics are memory, whose access log is the list `lines`; ready, and with a policy gone stale, if you say so.
 
-    Its plugin calls `service` and watches `files`; what lies below it is known once it is in a `pipeline`.
+    One that is not ready drains unless you say otherwise. `answers` are those of the operations that a plugin asks for by name.
+    Its plugin calls `service` and watches `files`; what lies below it is known once it is in a `pipeline`. `paths` are the templates of
+    the routes; the only one is that of `exchange`, "test".
     """
     clock = clock or Clock()
     kept = [] if lines is None else lines
@@ -134,11 +163,26 @@ def host(
         log=logging.getLogger("gateway.test"),
         write_line=kept.append,
         is_ready=lambda: ready,
+        metrics=metrics or Measured(),
+        paths={"test": "/**"} if paths is None else paths,
         has_stale_policy=lambda: stale,
         below=partial(fetch, lambda route: None),
         outbound=(service or FakeService()).call,
         watched=(files or FakeFiles()).watch,
+        is_draining=lambda: not ready if draining is None else draining,
+        ask=_control(answers or {}).call,
     )
+
+
+def _control(answers: Mapping[str, Any]) -> Control:
+    control = Control()
+    for name, answer in answers.items():
+
+        async def operation(arguments: Arguments, answer: Any = answer) -> Any:
+            return answer
+
+        control.offer(name, operation)
+    return control
 
 
 def load(name: str, settings: object = None, *, host: Host | None = None, registry: Registry | None = None) -> Plugin[Any]:

@@ -232,7 +232,7 @@ class RateLimit(Plugin[RateLimitSettings]):
     def _refuse(self, ex: Exchange, decisions: Decisions) -> None:
         violated = [limiter.name for limiter, decision in zip(self._limits, decisions, strict=True) if not decision.allowed]
         if self._observes:
-            ex.note("rate_limit", policies=violated, outcome="would_reject")
+            ex.note("observe", plugin="rate_limit", status=429, policies=violated)
             return
         ex.note("rate_limit", policies=violated, outcome="rejected")
         seconds = max(1, ceil(max(decision.retry_after for decision in decisions)))

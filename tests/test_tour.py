@@ -57,11 +57,12 @@ def is_ready(port: int) -> bool:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The command of `make run`, on free ports."""
-    gateway, leads = free_ports(2)
+    gateway, leads, observe, admin = free_ports(4)
     log = tmp_path_factory.mktemp("tour") / "log"
     command = [sys.executable, "-m", "gateway", "demo", "--port", str(leads), "--with-gateway", "gateway.yaml"]
+    ports = {"PORT": str(gateway), "OBSERVE_PORT": str(observe), "ADMIN_PORT": str(admin)}
     with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PORT": str(gateway)}, stdout=output, stderr=output)
+        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **ports}, stdout=output, stderr=output)
     try:
         deadline = time.monotonic() + 30
         while not is_ready(gateway):

@@ -36,6 +36,8 @@ RULES: tuple[Rule, ...] = (
     upstreams.stale_connection,
     upstreams.short_drain,
     exposure.trusted_by_all,
+    exposure.public_observe,
+    exposure.public_admin,
     exposure.any_origin,
     exposure.no_security_headers,
     exposure.secret_in_clear,

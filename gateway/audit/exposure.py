@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.audit.subject import Subject, settings
+from gateway.config.address import address, is_loopback
+from gateway.config.masking import is_secret_key, is_secret_text
 from gateway.config.position import Path
 from gateway.errors import Mistake, SecretMistake
 
-_SECRET = re.compile(r"(?:.*[_-])?(?:password|passwd|secret|token|credential|private[_-]?key|api[_-]?key|key|authorization)", re.IGNORECASE)
-_FILE = re.compile(r"[\w./-]+\.(?:cert|crt|json|key|pem|txt|ya?ml)")
 _DEFAULT = re.compile(r"\$\{\w+:-[^}]+\}")
-_PLACEHOLDER = re.compile(r"\{\w+\}")
-_PUBLIC = re.compile(r"(?:.*[_-])?(?:public|idempotency|cache|sort|partition|routing|x-csrf)[_-](?:key|token)", re.IGNORECASE)
 
 
 def trusted_by_all(subject: Subject) -> Iterator[Mistake]:
@@ -30,6 +28,36 @@ def trusted_by_all(subject: Subject) -> Iterator[Mistake]:
         if network.prefixlen == 0:
             why = "every client can claim any address, and gets round all limits by client"
             yield subject.at(("server", "trusted_proxies", n), why, "name the networks of your load balancers")
+
+
+def public_observe(subject: Subject) -> Iterator[Mistake]:
+    """Health in detail and metrics are open to the network.
+
+    Whoever reaches the port reads what routes and upstreams there are, how they fare, and why a policy was refused. For a Prometheus or a
+    kubelet elsewhere that is what you want: see that nobody else reaches it, and write `accept: [public-observe]`.
+
+        server:
+          observe: 0.0.0.0:9191
+    """
+    observe = subject.policy.server.observe
+    if observe is not None and not is_loopback(address(observe.address)[0]):
+        why = "whoever reaches this port reads health in detail and metrics"
+        yield subject.at(("server", "observe"), why, "write 127.0.0.1, or let a firewall see to it and accept this")
+
+
+def public_admin(subject: Subject) -> Iterator[Mistake]:
+    """The admin port is open to the network.
+
+    Its token is all that stands between whoever reaches the port and the gateway, and it travels in clear, for the port speaks no TLS.
+    Listen on loopback, and come by `ssh -L` or `kubectl port-forward`.
+
+        server:
+          admin: {address: 0.0.0.0:9192, token: kPq8wN3vXzkPq8wN3vXz}
+    """
+    admin = subject.policy.server.admin
+    if admin is not None and not is_loopback(address(admin.address)[0]):
+        why = "the token for this port crosses the network in clear"
+        yield subject.at(("server", "admin"), why, "write 127.0.0.1, and come by ssh -L or kubectl port-forward")
 
 
 def any_origin(subject: Subject) -> Iterator[Mistake]:
@@ -67,8 +95,10 @@ def secret_in_clear(subject: Subject) -> Iterator[Mistake]:
         plugins:
           - headers: {request: {set: {Authorization: Bearer kPq8wN3vXz}}}
     """
-    for entry, path in subject.entries():
-        for place in _in_clear(entry.shown, path, ""):
+    shown: list[tuple[Any, Path]] = [(entry.shown, path) for entry, path in subject.entries()]
+    shown.append((subject.policy.shown(("server", "admin")), ("server", "admin")))
+    for value, path in shown:
+        for place in _in_clear(value, path, ""):
             mistake = subject.at(place, "a secret stands in the file", "write ${NAME}, and set it in the environment")
             yield SecretMistake(mistake.file, mistake.line, mistake.column, mistake.path, mistake.why, mistake.hint)
 
@@ -81,7 +111,7 @@ def _in_clear(value: Any, path: Path, key: str) -> Iterator[Path]:
     elif isinstance(value, list):
         for n, inner in enumerate(value):
             yield from _in_clear(inner, (*path, n), key)
-    elif isinstance(value, str) and _SECRET.fullmatch(key) and not _PUBLIC.fullmatch(key) and _is_secret(value):
+    elif isinstance(value, str) and is_secret_key(key) and _is_secret(value):
         yield path
 
 
@@ -89,4 +119,4 @@ def _is_secret(text: str) -> bool:
     """Of what came from the environment a default is known, for it stands in the file."""
     if "${" in text:
         return _DEFAULT.search(text) is not None
-    return bool(text) and not _FILE.fullmatch(text) and not _PLACEHOLDER.fullmatch(text)
+    return is_secret_text(text)

@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(importlib.import_module("gateway.demo").main(argv[1:]))
     arguments = _parser().parse_args(argv)
     try:
-        code = int(importlib.import_module(f"gateway.cli.{arguments.command}").main(arguments))
+        code = int(importlib.import_module(f"gateway.cli.{arguments.command.replace('-', '_')}").main(arguments))
         sys.stdout.flush()
     except BrokenPipeError:  # `gateway plan | head`: the flush at exit shall find nothing to complain of
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -82,10 +82,21 @@ def _parser() -> argparse.ArgumentParser:
         help="write an older policy in the place of the current one",
         description="Write an older policy in the place of the current one, which is kept too, and reload the gateway that runs by it.",
     )
+    status = commands.add_parser(
+        "status",
+        help="tell how the running gateway is",
+        description="Tell how the running gateway is, by its admin port.",
+        epilog="Exit codes: 0 it is ready; 1 it is not, or does not answer.",
+    )
+    log_level = commands.add_parser(
+        "log-level",
+        help="show or change what the running gateway logs",
+        description="Show, or change until the next reload, the least important message that the running gateway logs, by its admin port.",
+    )
     commands.add_parser("demo", help="start a small real service to put the gateway in front of (demo --help: its options)")
-    for command in (run, check, plan, reload, revisions):
+    for command in (run, check, plan, reload, revisions, status):
         command.add_argument("policy", nargs="?", default="gateway.yaml", help="the policy's file (default: %(default)s)")
-    for command in (run, check, plan, explain, rollback):
+    for command in (run, check, plan, explain, reload, rollback, status, log_level):
         command.add_argument(
             "--env-file",
             action="append",
@@ -97,6 +108,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--state", metavar="FOLDER", help="where the gateway keeps its state (default: var/, and the policy's name, beside the policy)"
         )
+    log_level.add_argument("level", nargs="?", choices=("debug", "info", "warning", "error"), help="the new level")
+    log_level.add_argument("--policy", default="gateway.yaml", metavar="FILE", help="the policy's file (default: %(default)s)")
     run.add_argument("--no-watch", action="store_true", help="reload on SIGHUP alone, not when a file of the policy changes")
     rollback.add_argument(
         "revision", nargs="?", type=int, metavar="REV", help="as gateway revisions numbers them (default: the one before)"
@@ -121,6 +134,6 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("--force", action="store_true", help="replace the file if it is there")
     check.add_argument("--strict", action="store_true", help="exit with 2 when there are warnings")
     plan.add_argument("--route", metavar="NAME", help="only the route of this name")
-    for command in (check, plan, explain, revisions):
+    for command in (check, plan, explain, revisions, status):
         command.add_argument("--json", action="store_true", help="one JSON object, for programs")
     return parser

@@ -10,24 +10,45 @@ import time
 from pathlib import Path
 
 from gateway.cli import MISTAKES, OK
+from gateway.cli.asking import AdminPort, Refused, Unanswered, admin_port
+from gateway.errors import ConfigError
 from gateway.state.folder import folder_of
-from gateway.state.record import State, running
+from gateway.state.record import Reload, State, running
 
-PATIENCE = 60.0  # seconds; plugins that start slowly may take half of it
+PATIENCE = 75.0  # seconds; plugins that start slowly may take thirty, behind a reload that is under way and takes as long
 PAUSE = 0.02
 
 
 def main(arguments: argparse.Namespace) -> int:
     folder = folder_of(arguments.policy, arguments.state)
     before = running(folder)
+    try:
+        port = admin_port(arguments.policy, arguments.env_file)
+        if port is not None:
+            return _asked(port)
+        why = f"no gateway keeps its state in {folder}; is it running, and by this policy?"
+    except (Unanswered, ConfigError) as error:  # an address or a token that the gateway knows only after this reload, it may be
+        why = str(error)
     if before is None:
-        sys.stderr.write(f"gateway reload: no gateway keeps its state in {folder}; is it running, and by this policy?\n")
+        sys.stderr.write(f"gateway reload: {why}\n")
         return MISTAKES
     return reload(folder, before)
 
 
+def _asked(port: AdminPort) -> int:
+    """Through the admin port. Raises Unanswered."""
+    try:
+        outcome = port.ask("POST", "/reload", patience=PATIENCE)
+    except Refused as refusal:
+        if "mistakes" not in refusal.problem:
+            sys.stderr.write(f"gateway reload: {refusal}\n")
+            return MISTAKES
+        return _told(Reload(False, "", 0.0, tuple(refusal.problem["mistakes"])), refusal.problem["revision"])
+    return _told(Reload(True, outcome["time"], outcome["seconds"], (), tuple(outcome["refused"])), outcome["revision"])
+
+
 def reload(folder: Path, before: State) -> int:
-    """The exit code, when all is told."""
+    """By SIGHUP. The exit code, when all is told."""
     try:
         os.kill(before.pid, signal.SIGHUP)
     except OSError as error:
@@ -37,12 +58,16 @@ def reload(folder: Path, before: State) -> int:
     if ended is None or ended.last is None:
         sys.stderr.write("gateway reload: the gateway ended, or did not answer\n")
         return MISTAKES
-    for line in (*ended.last.mistakes, *ended.last.refused):
+    return _told(ended.last, ended.revision)
+
+
+def _told(last: Reload, revision: int) -> int:
+    for line in (*last.mistakes, *last.refused):
         sys.stderr.write(f"{line}\n")
-    if not ended.last.ok:
-        sys.stderr.write(f"not reloaded: revision {ended.revision} stays\n")
+    if not last.ok:
+        sys.stderr.write(f"not reloaded: revision {revision} stays\n")
         return MISTAKES
-    sys.stdout.write(f"reloaded in {ended.last.seconds:.2f} s: revision {ended.revision}\n")
+    sys.stdout.write(f"reloaded in {last.seconds:.2f} s: revision {revision}\n")
     return OK
 
 

@@ -123,6 +123,11 @@ class Document:
         """What the values at and below `path` took from the environment."""
         return tuple(s for tainted in self._tainted if tainted[: len(path)] == path for s in self._places[tainted].secrets)
 
+    def taken(self, path: Path) -> tuple[Secret, ...]:
+        """What the scalar at `path` took from the environment."""
+        place = self._places.get(path)
+        return () if place is None else place.secrets
+
     def is_unfilled(self, path: Path) -> bool:
         """A variable is missing at or below `path`: what else is said of its value would be noise."""
         return any(unfilled[: len(path)] == path for unfilled in self._unfilled)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from gateway.config.match import Match
+from gateway.config.readiness import CheckSettings
 from gateway.config.server import ServerSettings, StoreSettings, TelemetrySettings
 from gateway.config.settings import Many, One, OneOrMany, Settings
 from gateway.config.upstream import UpstreamSettings
@@ -47,6 +48,9 @@ class PolicySchema(Settings):
     server: ServerSettings = Field(default_factory=ServerSettings, description="Where the gateway listens and what it puts up with.")
     store: StoreSettings = Field(default_factory=StoreSettings, description="Where counters are kept.")
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="What the gateway tells of itself.")
+    checks: dict[str, CheckSettings] = Field(
+        default_factory=dict, description="Databases and other services that readiness looks at, in the background, by name."
+    )
     upstreams: dict[str, UpstreamSettings] = Field(default_factory=dict, description="The services behind the gateway, by name.")
     plugins: Many[Any] = Field(
         (), description="The common plugins of every route, outermost first: requests flow down the list, replies up it."

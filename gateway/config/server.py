@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from ipaddress import AddressValueError, IPv4Network, IPv6Address, IPv6Network, ip_network
-from typing import Annotated, Any, ClassVar, Literal
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.json_schema import WithJsonSchema
 
-from gateway.authority import is_name_or_ipv4
+from gateway.config.address import Address, address
+from gateway.config.ports import Admin, Observe
 from gateway.config.settings import Duration, File, Many, One, OneOrMany, Settings, Size, kind
-
-_ADDRESS = re.compile(r"(?:(?P<name>[A-Za-z0-9_.-]+)|\[(?P<six>[0-9A-Fa-f:.]+)\]):(?P<port>[0-9]{1,5})", re.ASCII)
-
-SHAPE = r"^([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"
-"""Of an address, for editors."""
-
-
-def address(value: Any) -> tuple[str, int]:
-    """Host and port of `127.0.0.1:8080`, `localhost:8080` or `[::1]:8080`. Raises ValueError."""
-    match = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        example = f"0.0.0.0:{value}" if str(value).isdigit() else "0.0.0.0:8080 or [::1]:8080"
-        raise ValueError(f"{kind(value)} is no address; write host:port, as in {example}")
-    if int(match["port"]) > 65535:
-        raise ValueError(f"{kind(value)} is no address; a port is at most 65535")
-    if match["name"] is not None and not is_name_or_ipv4(match["name"]):
-        raise ValueError(f"{kind(value)} is no address; a host of numbers is an IPv4 address, as in 0.0.0.0:{match['port']}")
-    if match["six"] is not None:
-        try:
-            IPv6Address(match["six"])
-        except AddressValueError:
-            raise ValueError(f"{kind(value)} is no address; what stands in brackets must be an IPv6 address") from None
-    return match["name"] or match["six"], int(match["port"])
 
 
 class ListenerTls(Settings):
@@ -49,16 +27,8 @@ class Listener(Settings):
 
     shorthand: ClassVar[str] = "address"
 
-    address: Annotated[str, WithJsonSchema({"type": "string", "pattern": SHAPE})] = Field(
-        description="Where to listen: `0.0.0.0:8080`, `127.0.0.1:8080`, `[::1]:8080`; port 0 takes any free one."
-    )
+    address: Address = Field(description="Where to listen: `0.0.0.0:8080`, `127.0.0.1:8080`, `[::1]:8080`; port 0 takes any free one.")
     tls: ListenerTls | None = Field(None, description="Speak HTTPS here, with this certificate; without it, HTTP.")
-
-    @field_validator("address", mode="before")
-    @classmethod
-    def _is_address(cls, value: Any) -> Any:
-        address(value)
-        return value
 
     @property
     def host(self) -> str:
@@ -121,12 +91,35 @@ class ServerSettings(Settings):
         min_length=1,
         description="Where to listen: `host:port`, or a list; an entry may be `{address: 0.0.0.0:8443, tls: {cert: ..., key: ...}}`.",
     )
+    observe: Observe | None = Field(
+        None, description="To read: health in detail, and metrics; served while the gateway drains, too. Without it there is no such port."
+    )
+    admin: Admin | None = Field(
+        None,
+        description="To act: reload, log level, the policy in force; for the `gateway` command, too. Without it there is no such port.",
+    )
     workers: One = Field(1, description="Processes that share the port. Only 1 in this version.")
     trusted_proxies: Many[Network] = Field(
         (), description="Networks (CIDR) whose X-Forwarded-For and Forwarded are believed; empty: the socket's peer is the client."
     )
     limits: Limits = Field(default_factory=Limits, description="What one client may ask of the gateway's memory.")
     timeouts: Timeouts = Field(default_factory=Timeouts, description="How long the gateway waits for its clients.")
+
+    @model_validator(mode="after")
+    def _have_ports_of_their_own(self) -> Self:
+        taken: list[tuple[str, Listener | Observe | Admin]] = [("listen", listener) for listener in self.listen]
+        for name, port in (("observe", self.observe), ("admin", self.admin)):
+            if port is not None:
+                for other, place in taken:
+                    if _overlap(address(port.address), address(place.address)):
+                        raise ValueError(f"{name} and {other} both want {port.address}; write another port")
+                taken.append((name, port))
+        return self
+
+
+def _overlap(one: tuple[str, int], other: tuple[str, int]) -> bool:
+    """Whether one socket only can have both. Linux would let them be bound, and then refuse to listen."""
+    return one[1] == other[1] != 0 and (one[0] == other[0] or bool({one[0], other[0]} & {"0.0.0.0", "::"}))
 
 
 class LogSettings(Settings):
@@ -136,9 +129,28 @@ class LogSettings(Settings):
     format: Literal["text", "json"] = Field("text", description="How a message is written: `text`, or `json`, one object a line.")
 
 
+def _receiver(value: str | None) -> str | None:
+    """Raises ValueError unless it is empty, or a URL with a host and nothing behind its path."""
+    if value:
+        url = urlsplit(value)
+        if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
+            raise ValueError(f"{kind(value)} is no endpoint; write the URL of an OTLP receiver, as in http://127.0.0.1:4318")
+    return value
+
+
+class MetricsSettings(Settings):
+    """Who is sent the metrics. They can be asked for whether or not anybody is."""
+
+    endpoint: Annotated[str | None, AfterValidator(_receiver)] = Field(
+        None, description="The OTLP receiver, as in http://127.0.0.1:4318; /v1/metrics is put behind it. Empty: nobody is sent anything."
+    )
+    interval: Duration = Field(60.0, gt=0, description="How often they are sent.")
+
+
 class TelemetrySettings(Settings):
     """What the gateway tells of itself."""
 
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="Who is sent the metrics, over OTLP.")
     log: LogSettings = Field(default_factory=LogSettings, description="The gateway's own log.")
 
 

@@ -10,8 +10,6 @@ KEYS = frozenset(
     {
         "environment",
         "jobs",
-        "server.admin",
-        "server.observe",
         "server.workers",
         "store.db",
         "store.host",
@@ -50,7 +48,6 @@ PLUGINS = frozenset(
         "idempotency",
         "ip_filter",
         "jobs_api",
-        "metrics",
         "purge",
         "sanitize",
         "tracing",

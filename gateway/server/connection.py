@@ -261,6 +261,7 @@ class Connection(asyncio.Protocol):
         request_id = new_id()
         reply = problem(error, request_id)
         assert reply.entity is not None
+        self.front.refused(error.status)
         log.info(
             "refused: client=%s status=%d request_id=%s %s", self._peer.address, error.status, request_id, error.reason or error.detail
         )

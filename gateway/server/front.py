@@ -42,6 +42,8 @@ class Front:
         self._sweep: asyncio.TimerHandle | None = None
         self._looks = 0
         self._settings: ServerSettings | None = None
+        description = "Requests that were refused before they were any route's, by the status of the answer."
+        self._refused = app.metrics.counter("gateway.refused", description, ("status",))
         self.adopt(app)
 
     def adopt(self, app: App) -> None:
@@ -71,7 +73,16 @@ class Front:
             listener.start(partial(Connection, self, listener.scheme), self.timeouts.head, self._room)
 
     def _room(self) -> int:
-        return self._most - len(self._connections) - len(self.tunnels)
+        return self._most - self.connections
+
+    @property
+    def connections(self) -> int:
+        """Of clients, that are open; WebSockets among them."""
+        return len(self._connections) + len(self.tunnels)
+
+    def refused(self, status: int) -> None:
+        """A connection was answered without an exchange."""
+        self._refused.bind(status=status).add()
 
     def peer(self, transport: Any, scheme: str) -> Peer:
         name = transport.get_extra_info("peername")

@@ -8,19 +8,28 @@ import logging
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvloop
 
 from gateway.app import App
 from gateway.config.policy import Policy
+from gateway.ports.opening import ports
+from gateway.ports.port import Port
 from gateway.server.compile import Compiler, Load
 from gateway.server.front import Front
 from gateway.server.listener import Address, Certificate, Listener
+from gateway.server.measures import Measures
+from gateway.server.operations import Operations
+from gateway.server.pushing import Pusher
 from gateway.server.reload import Reloader, reloader
+from gateway.server.sampling import Sampler
+from gateway.state.record import running
 from gateway.telemetry.lines import LineWriter
 from gateway.telemetry.log import LogHandler, formatter
+from gateway.telemetry.metrics.families import Metrics
+from gateway.telemetry.metrics.slots import SlotFile, forget, slot_file
 from gateway.wire import require_c_extensions
 
 log = logging.getLogger("gateway")
@@ -37,7 +46,7 @@ def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> in
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before it can be heard must not end us
     _allow_files(policy.server.limits.connections)
     lines = LineWriter(sys.stdout.fileno())
-    app = App(policy, lines.write)
+    app = App(policy, lines.write, metrics=_metrics(folder))
     try:
         require_c_extensions()
         listeners = _bind(policy)
@@ -45,7 +54,16 @@ def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> in
         print(f"gateway: {error}", file=sys.stderr)  # noqa: T201
         return 1
     compiler = Compiler(load, policy, lines.write)
-    return uvloop.run(_run(app, listeners, lines, lambda front: reloader(front, compiler, folder, watch=watch)))
+    measures = Measures(lambda: [app.metrics.read()], folder)
+    return uvloop.run(_run(app, listeners, lines, measures, lambda front: reloader(front, compiler, folder, watch=watch)))
+
+
+def _metrics(folder: Path) -> Metrics:
+    """Those of this run, in the state folder; in memory where another gateway keeps its own there."""
+    if running(folder) is not None:
+        return Metrics()
+    forget(folder)
+    return Metrics(SlotFile(slot_file(folder, 0)))
 
 
 def _bind(policy: Policy) -> list[Listener]:
@@ -67,25 +85,38 @@ def _bind(policy: Policy) -> list[Listener]:
     return listeners
 
 
-async def _run(app: App, listeners: list[Listener], lines: LineWriter, reloads: Callable[[Front], Reloader]) -> int:
+async def _run(app: App, listeners: list[Listener], lines: LineWriter, measures: Measures, reloads: Callable[[Front], Reloader]) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     lines.start()
+    front = Front(app, listeners)
+    try:
+        opened = ports(app.policy.server, lambda: front.app.policy.server, app.control)
+    except OSError as error:
+        log.error("%s", error)
+        return _closed(listeners)
     try:
         await app.start()
     except Exception as error:
         log.error("the policy cannot be started: %s", error, exc_info=error)
-        for listener in listeners:
-            listener.close()
-        return 1
-    front = Front(app, listeners)
+        return _closed([*listeners, *opened])
     front.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop)
     _tune_collector()
     reloader = reloads(front)
+    Operations(front, reloader, app.clock).offer(app.control)
     loop.add_signal_handler(signal.SIGHUP, reloader.ask)
+    sampler = Sampler(front, lambda: reloader.state)
+    sampler.follow_log("access", lambda: lines.dropped)
+    sampler.start()
+    measures.offer(app.control)
+    pusher = Pusher(lambda: [app.metrics.read()], lambda: front.app.policy.telemetry.metrics)
+    pusher.start()
+    measuring = loop.create_task(measures.run(), name="metrics")
     reloading = loop.create_task(reloader.run(), name="reload")
+    for port in opened:
+        await port.start()
     for listener in listeners:
         log.info("listening on %s://%s", listener.scheme, listener.address)
     await stop.wait()
@@ -95,9 +126,23 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter, reloads: 
     await front.drain()
     await reloader.stop()
     await front.app.stop()
+    for port in opened:
+        await port.stop()
     lines.stop()
+    sampler.stop()
+    pusher.stop()
+    measuring.cancel()
+    await asyncio.wait([measuring])
+    app.metrics.file.close()
     log.info("ended")
     return 0
+
+
+def _closed(bound: Sequence[Listener | Port]) -> int:
+    """The exit code of a gateway that cannot start."""
+    for one in bound:
+        one.close()
+    return 1
 
 
 def _on_signal(stop: asyncio.Event) -> None:

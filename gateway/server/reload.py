@@ -15,6 +15,9 @@ from typing import TypeVar
 
 from gateway.app import App
 from gateway.config.policy import Policy
+from gateway.config.ports import Admin
+from gateway.config.server import ServerSettings
+from gateway.control import ControlError
 from gateway.running import Running
 from gateway.server.compile import Compiler, keep, told, undisturbed
 from gateway.server.front import Front
@@ -26,7 +29,7 @@ log = logging.getLogger("gateway")
 
 LAST_EXCHANGE = 0.25  # seconds between two looks whether a replaced policy is still in use
 START = 30.0  # seconds for the plugins of a new policy to start
-NEEDS_RESTART = ("listen", "workers")
+NEEDS_RESTART = ("listen", "observe", "admin", "workers")
 """Settings of `server` that are looked at once, when the process starts."""
 
 T = TypeVar("T")
@@ -44,6 +47,8 @@ class Reloader:
         self._watch = Watch(compiler.files) if watch else None
         self._bound = front.app.policy.server
         self._asked = asyncio.Event()
+        self._ended = asyncio.Condition()  # a reload, or all reloading
+        self._is_over = False
         self._thread = ThreadPoolExecutor(1, "reload")
         self._replaced: dict[Running, asyncio.Task[None]] = {}
         self._keeps_revisions = True
@@ -52,14 +57,38 @@ class Reloader:
         """Reload soon. One that is under way may have read the files already: then another follows it."""
         self._asked.set()
 
+    async def asked(self) -> State:
+        """Reload now, and how that went. Raises ControlError when the gateway ends first."""
+        number = self.state.begun + 1  # one that is under way may have read the files already
+        self.ask()
+        async with self._ended:
+            await self._ended.wait_for(lambda: self.state.ended >= number or self._is_over)
+        if self.state.ended < number:
+            raise ControlError(503, "the gateway is ending")
+        return self.state
+
+    @property
+    def in_flight(self) -> int:
+        """Exchanges under way by policies that have been replaced."""
+        return sum(running.exchanges for running in self._replaced)
+
     async def run(self) -> None:
-        await self._in_thread(self._begin, self._front.app.policy)
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), None if self._watch is None else LOOK)
-            if self._asked.is_set() or (self._watch is not None and await self._in_thread(self._watch.look)):
-                self._asked.clear()
-                await self.reload()
+        try:
+            await self._in_thread(self._begin, self._front.app.policy)
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._asked.wait(), None if self._watch is None else LOOK)
+                if self._asked.is_set() or (self._watch is not None and await self._in_thread(self._watch.look)):
+                    self._asked.clear()
+                    await self.reload()
+                    await self._tell()
+        finally:
+            self._is_over = True
+            await self._tell()
+
+    async def _tell(self) -> None:
+        async with self._ended:
+            self._ended.notify_all()
 
     async def stop(self) -> None:
         """Stop what replaced policies still have running."""
@@ -122,7 +151,7 @@ class Reloader:
         del self._replaced[running]
 
     def _refused(self, policy: Policy) -> tuple[str, ...]:
-        changed = [name for name in NEEDS_RESTART if getattr(policy.server, name) != getattr(self._bound, name)]
+        changed = [name for name in NEEDS_RESTART if _bound(policy.server, name) != _bound(self._bound, name)]
         why = "only a restart changes this; the old value stays, all else was applied"
         return tuple(str(policy.mistake(("server", name), why)) for name in changed)
 
@@ -160,6 +189,12 @@ class Reloader:
 
     async def _in_thread(self, call: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(call, *arguments))
+
+
+def _bound(server: ServerSettings, name: str) -> object:
+    """What cannot change of this setting; the admin port's token can."""
+    value = getattr(server, name)
+    return value.address if isinstance(value, Admin) else value
 
 
 def reloader(front: Front, compiler: Compiler, folder: Path, *, watch: bool) -> Reloader:

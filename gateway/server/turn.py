@@ -74,7 +74,7 @@ class Turn:
         loop = self._connection.front.loop
         if self._connection.transport.is_closing():
             self._connection.finished(self)  # the client left before any plugin was reached
-        elif self._pipeline.is_async:
+        elif self._pipeline.needs_task:
             self._run = loop.create_task(self._serve())
         else:
             self._run = Eager(self._serve(), loop, self._broke)

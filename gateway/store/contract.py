@@ -146,6 +146,10 @@ class Store(Protocol):
     def counters(self) -> Mapping[str, int]:
         """Plain numbers that only grow, for metrics."""
 
+    @property
+    def keys(self) -> int:
+        """That its limits tell apart here now."""
+
     def limits(self, specs: Sequence[LimitSpec]) -> Limits:
         """Raises ValueError for a limit that cannot be: an unknown time zone, a log that may go over."""
 

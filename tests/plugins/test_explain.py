@@ -31,6 +31,8 @@ SAYS: list[tuple[str, object, Callable[[], Exchange], str, bool]] = [
     ("headers", {"response": {"remove": ["Server"]}}, exchange, "on the reply: removes Server", False),
     ("headers", {}, exchange, "changes nothing", False),
     ("health", None, lambda: exchange("GET", "/health"), "answers 200", True),
+    ("metrics", None, lambda: exchange("BREW"), "counts as _OTHER /**", False),
+    ("metrics", None, lambda: exchange(route=""), "counts as GET of no route", False),
     ("problem_details", None, exchange, "an upstream's 5xx passes when it is JSON, else it is replaced", False),
     ("problem_details", "replace", exchange, "an upstream's 5xx is replaced", False),
     ("rate_limit", {"limit": 2, "window": "1m"}, exchange, '"default";q=2;w=60 for 192.0.2.1: 2 left', False),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hmac
+from typing import Any
+
+import orjson
 import pytest
 from pydantic import ValidationError
 
 from gateway.exchange import Reply
+from gateway.plugin import Answers
 from gateway.testing import exchange, host, load, pipeline, run
 
 OK, DRAINING = b'{"status":"ok"}', b'{"status":"draining"}'
@@ -99,3 +104,98 @@ def test_refused_at_load(path: str) -> None:
 def test_readiness_tells_that_a_newer_policy_was_refused(target: str, ready: bool, content: bytes) -> None:
     """And nothing more: the old policy serves as well as ever."""
     assert body(run(pipeline(load("health", {}, host=host(ready=ready, stale=True))), exchange("GET", target))) == content
+
+
+TOKEN = "kPq8wN3vXzkPq8wN3vXz"
+INSIDES = {
+    "health": {"status": "degraded", "ready": True, "checks": {"database": {"status": "failing"}}},
+    "workers": [{"pid": 7}],
+    "metrics_json": {"requests": 1},
+}
+
+
+def inside(target: str, *sent: str, answers: dict[str, Any] = INSIDES, token: str | None = TOKEN, ready: bool = True) -> Reply:
+    plugin = load("health", {} if token is None else {"token": token}, host=host(answers=answers, ready=ready))
+    return run(pipeline(plugin), exchange("GET", target, [("Authorization", value) for value in sent]))
+
+
+@pytest.mark.parametrize(
+    ("target", "content"),
+    [
+        ("/health", INSIDES["health"]),
+        ("/health/readiness/", INSIDES["health"]),
+        ("/health/workers", INSIDES["workers"]),
+        ("/Health/Metrics", INSIDES["metrics_json"]),
+        ("/health/liveness", {"status": "ok"}),
+    ],
+)
+def test_the_insides_are_shown_to_whoever_has_the_token(target: str, content: object) -> None:
+    reply = inside(target, f"Bearer {TOKEN}")
+    assert (reply.status, orjson.loads(body(reply))) == (200, content)
+
+
+@pytest.mark.parametrize(
+    "sent", [(), ("Bearer",), ("Bearer x",), (f"Basic {TOKEN}",), (f"Bearer {TOKEN}x",), (f"Bearer {TOKEN}",) * 2, (TOKEN,)]
+)
+def test_and_to_nobody_else(sent: tuple[str, ...]) -> None:
+    for target in ("/health/workers", "/health/metrics"):
+        reply = inside(target, *sent)
+        assert (reply.status, reply.headers["WWW-Authenticate"]) == (401, 'Bearer realm="gateway"')
+    for target in ("/health", "/health/readiness"):
+        assert body(inside(target, *sent)) == OK
+        assert (inside(target, *sent, ready=False)).status == 503
+
+
+@pytest.mark.parametrize("sent", [(), ("Bearer ",), ("Bearer None",), (f"Bearer {TOKEN}",)])
+def test_without_a_token_in_the_policy_there_are_no_insides(sent: tuple[str, ...]) -> None:
+    assert [inside(target, *sent, token=None).status for target in ("/health/workers", "/health/metrics")] == [404, 404]
+    assert body(inside("/health", *sent, token=None)) == OK
+
+
+def test_a_short_token_is_refused_at_load() -> None:
+    for token in ("", "short"):
+        with pytest.raises(ValidationError):
+            load("health", {"token": token})
+
+
+def test_the_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[bytes] = []
+
+    def digest(sent: bytes, right: bytes) -> bool:
+        compared.append(sent)
+        return sent == right
+
+    monkeypatch.setattr(hmac, "compare_digest", digest)
+    inside("/health/workers", f"Bearer {TOKEN}")
+    inside("/health/workers", "Basic x")
+    assert compared == [TOKEN.encode(), b"x"]
+
+
+def test_in_detail_as_in_short_503_keeps_traffic_away() -> None:
+    reply = inside("/health", f"Bearer {TOKEN}", answers={"health": {"status": "unready", "ready": False}})
+    assert (reply.status, reply.headers["Retry-After"]) == (503, "1")
+
+
+def test_what_this_gateway_does_not_offer() -> None:
+    reply = inside("/health/metrics", f"Bearer {TOKEN}", answers={})
+    assert (reply.status, reply.headers["Content-Type"]) == (501, "application/problem+json")
+
+
+def test_one_that_is_not_ready_and_does_not_drain() -> None:
+    reply = run(pipeline(load("health", {}, host=host(ready=False, draining=False))), exchange("GET", "/health"))
+    assert (reply.status, body(reply)) == (503, b'{"status":"unready"}')
+
+
+@pytest.mark.parametrize(
+    ("target", "sent", "told"),
+    [
+        ("/health", None, "answers 200"),
+        ("/health/liveness", None, "answers 200"),
+        ("/health", f"Bearer {TOKEN}", "answers what the gateway says of its health"),
+        ("/health/metrics", f"Bearer {TOKEN}", "answers what the gateway says of its metrics"),
+    ],
+)
+def test_explained(target: str, sent: str | None, told: str) -> None:
+    ex = exchange("GET", target, [] if sent is None else [("Authorization", sent)])
+    explanation = load("health", {"token": TOKEN}).explain(ex)
+    assert isinstance(explanation, Answers) and explanation == told

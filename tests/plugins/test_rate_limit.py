@@ -248,7 +248,7 @@ def test_observed() -> None:
     exchanges = [exchange() for _ in range(4)]
     replies = [run(steps, ex) for ex in exchanges]
     assert [(reply.status, dict(reply.headers)) for reply in replies] == [(200, {})] * 4
-    note = ("rate_limit", {"policies": ["default"], "outcome": "would_reject"})
+    note = ("observe", {"plugin": "rate_limit", "status": 429, "policies": ["default"]})
     assert [ex.notes for ex in exchanges] == [None, None, [note], [note]]
 
 

@@ -1,0 +1,29 @@
+"""The port to act through. An operation that shall be reached from outside gets a line here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.errors import Unprocessable
+from gateway.exchange import Reply
+from gateway.ports.endpoint import Endpoint, Endpoints
+
+RELOAD = 70.0
+"""Seconds: plugins may take thirty to start, behind a reload that is under way and takes as long."""
+
+
+def _reloaded(outcome: Any) -> Reply:
+    if not outcome["ok"]:
+        raise Unprocessable(
+            "The policy was not reloaded, the old one stays.",
+            fields={"mistakes": outcome["mistakes"], "revision": outcome["revision"]},
+        )
+    return Reply.json(200, outcome)
+
+
+ENDPOINTS: Endpoints = {
+    "/reload": {"POST": Endpoint("reload", _reloaded, RELOAD)},
+    "/log-level": {"GET": Endpoint("log_level"), "PUT": Endpoint("set_log_level")},
+    "/policy": {"GET": Endpoint("policy")},
+    "/status": {"GET": Endpoint("status")},
+}

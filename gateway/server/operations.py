@@ -1,0 +1,119 @@
+"""What can be asked of this process by name: how it is, what it runs, and to reload."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+from gateway.checks import Check
+from gateway.control import Arguments, Control, ControlError
+from gateway.server.front import Front
+from gateway.server.reload import Reloader
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+class Operations:
+    """Each public method is an operation of its name; answers are JSON values."""
+
+    def __init__(self, front: Front, reloader: Reloader, clock: Callable[[], float]) -> None:
+        self._front = front
+        self._reloader = reloader
+        self._clock = clock
+        self._started = clock()
+
+    def offer(self, control: Control) -> None:
+        for operation in (
+            self.status, self.health, self.liveness, self.workers, self.policy, self.log_level, self.set_log_level, self.reload
+        ):  # fmt: skip
+            control.offer(operation.__name__, operation)
+
+    async def status(self, arguments: Arguments) -> Any:
+        """What runs, since when, and how its reloads went."""
+        state, policy = self._reloader.state, self._front.app.policy
+        return {
+            "version": version("gateway"),
+            "pid": os.getpid(),
+            "uptime": self._uptime(),
+            "policy": str(policy.path),
+            "revision": state.revision,
+            "routes": len(policy.routes),
+            "listen": [f"{listener.scheme}://{listener.address}" for listener in self._front.listeners],
+            "connections": self._front.connections,
+            "in_flight": self._in_flight(),
+            "log_level": _level(),
+            "reloads": {"ended": state.ended, "failed": state.failed, "last": None if state.last is None else asdict(state.last)},
+            "health": await self.health(arguments),
+        }
+
+    async def health(self, arguments: Arguments) -> Any:
+        """`ready` is whether to send requests here; `status` is ok, degraded, unready or draining."""
+        running, state = self._front.app.running, self._reloader.state
+        policy: dict[str, Any] = {"status": "stale" if running.is_stale else "ok", "revision": state.revision}
+        if running.is_stale and state.last is not None:
+            policy |= {"since": state.last.time, "mistakes": list(state.last.mistakes)}
+        checks = {check.name: _checked(check) for check in running.checks}
+        is_degraded = running.is_stale or any(check.failure for check in running.checks)
+        ready = running.is_ready()
+        status = "draining" if running.draining else "unready" if not ready else "degraded" if is_degraded else "ok"
+        return {
+            "status": status,
+            "ready": ready,
+            "policy": policy,
+            "store": {"status": "ok", "url": self._front.app.policy.store.url},
+            "upstreams": {name: {"targets": list(settings.targets)} for name, settings in self._front.app.policy.upstreams.items()},
+            "checks": checks,
+        }
+
+    async def liveness(self, arguments: Arguments) -> Any:
+        """That the loop turns: also of one that drains, which must not be restarted."""
+        return {"status": "ok"}
+
+    async def workers(self, arguments: Arguments) -> Any:
+        """A list with what is known of each process that serves; here of this one."""
+        running = self._front.app.running
+        state = "draining" if running.draining else "running"
+        return [{"worker": 0, "pid": os.getpid(), "state": state, "uptime": self._uptime(), "in_flight": self._in_flight()}]
+
+    async def policy(self, arguments: Arguments) -> Any:
+        """The policy in force, without its secrets."""
+        policy = self._front.app.policy
+        revision = self._reloader.state.revision
+        return {"file": str(policy.path), "revision": revision, "policy": await asyncio.to_thread(policy.masked)}
+
+    async def log_level(self, arguments: Arguments) -> Any:
+        return {"level": _level()}
+
+    async def set_log_level(self, arguments: Arguments) -> Any:
+        """The log's least `level` from now on, until a reload sets the policy's again."""
+        level = arguments.get("level")
+        if level not in LEVELS:
+            raise ControlError(422, f"level is one of {', '.join(LEVELS)}")
+        logging.getLogger().setLevel(str(level).upper())
+        return {"level": level}
+
+    async def reload(self, arguments: Arguments) -> Any:
+        """Read the policy again. Not `ok`, with all `mistakes`, when the old one stays."""
+        state = await self._reloader.asked()
+        assert state.last is not None
+        return {**asdict(state.last), "revision": state.revision}
+
+    def _uptime(self) -> float:
+        return round(self._clock() - self._started, 3)
+
+    def _in_flight(self) -> int:
+        return self._front.app.running.exchanges + self._reloader.in_flight
+
+
+def _checked(check: Check) -> dict[str, Any]:
+    state = {"status": "failing", "why": check.failure} if check.failure else {"status": "ok"}
+    return {**state, "required": check.is_required}
+
+
+def _level() -> str:
+    return logging.getLevelName(logging.getLogger().level).lower()
