@@ -140,6 +140,7 @@ class App:
                 watched=_watch,
                 has_stale_policy=self.running.has_stale_policy,
                 is_draining=self.running.is_draining,
+                time=_wall(self.clock),
                 ask=self.control.call,
             )
             try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,9 @@ from pydantic import Field
 
 from gateway import errors
 from gateway.bearer import CHALLENGE, has_token
+from gateway.by import IPV6_PREFIX, Identities, key_of, missing_parameter, reads_body, verified
 from gateway.config.header import HeaderName, HeaderValue
+from gateway.config.network import Network
 from gateway.config.placeholders import Placeholders
 from gateway.config.settings import Duration, File, Many, OneOrMany, Percent, Rate, Settings, Size
 from gateway.config.token import Token
@@ -30,15 +33,18 @@ from gateway.errors import (
     NotFound,
     PayloadTooLarge,
     QuotaExceeded,
+    ReducedCapacity,
     Unauthorized,
     Unavailable,
 )
 from gateway.exchange import Attempt, End, Entity, Exchange, Headers, Reply, new_id
-from gateway.store.contract import Decision, Decisions, LimitSpec, Store, StoreAway
+from gateway.store.contract import Algorithm, Decision, Decisions, LimitSpec, OnFailure, Period, Soon, Store, StoreAway
 from gateway.template import folded_segments
 
 __all__ = [
     "CHALLENGE",
+    "IPV6_PREFIX",
+    "Algorithm",
     "Answers",
     "Attempt",
     "BadRequest",
@@ -61,23 +67,29 @@ __all__ = [
     "Headers",
     "Histogram",
     "Host",
+    "Identities",
     "LimitSpec",
     "Many",
     "Metric",
     "Metrics",
     "Mode",
+    "Network",
     "NoSettings",
     "NotFound",
+    "OnFailure",
     "OneOrMany",
     "PayloadTooLarge",
     "Percent",
+    "Period",
     "Placeholders",
     "Plugin",
     "QuotaExceeded",
     "Rate",
+    "ReducedCapacity",
     "Reply",
     "Settings",
     "Size",
+    "Soon",
     "Store",
     "StoreAway",
     "Token",
@@ -86,7 +98,11 @@ __all__ = [
     "errors",
     "folded_segments",
     "has_token",
+    "key_of",
+    "missing_parameter",
     "new_id",
+    "reads_body",
+    "verified",
 ]
 
 Mode = Literal["enforce", "observe", "off"]
@@ -198,6 +214,7 @@ class Host:
     watched: Watching
     has_stale_policy: Callable[[], bool] = lambda: False  # the policy's file is newer, and was refused
     is_draining: Callable[[], bool] = lambda: False
+    time: Callable[[], float] = time.time  # seconds since 1970, for what others have dated; jumps as the system's clock does
     ask: Callable[[str], Awaitable[Any]] = Control().call  # what the gateway knows of itself, by name; raises ControlError
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -266,7 +283,7 @@ class Plugin(Generic[S]):
     once: ClassVar[bool] = False
     """A route's entry replaces the common one (cors, security_headers, body_limit); else both run."""
     needs_body: ClassVar[bool] = False
-    """Reads whole bodies: refused at load on a route that streams."""
+    """Reads whole bodies: refused at load on a route that streams. Settings may say so too, by a property of this name."""
     handles_mode: ClassVar[bool] = False
     """Has effects of its own and reads host.mode; for all others `mode: observe` discards what they answer."""
     survives_client: ClassVar[bool] = False
@@ -318,8 +335,8 @@ class Plugin(Generic[S]):
     def on_end(self, ex: Exchange, end: End) -> None:
         """Always, for each plugin whose on_request was reached, also when the client left. Release, count, log."""
 
-    def explain(self, ex: Exchange) -> str | None:
-        """What this plugin would decide for this request, without moving anything: no counter, no call to others.
+    def explain(self, ex: Exchange) -> str | Awaitable[str | None] | None:
+        """What this plugin would decide for this request, without moving anything: no counter, no call to others but the store.
 
         `ex` is no traffic: change it as on_request would, for the plugins below. An `Answers`, or a GatewayError, ends it here.
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
 
 from gateway.config.interpolation import Secret, conceal
@@ -83,7 +83,7 @@ async def explain(policy: Policy, request: Request) -> Explanation:
     pipeline = RehearsedApp.find(app, ex)
     failure = ex.failure if isinstance(ex.failure, GatewayError) else None
     secrets = _secrets(policy, choice)
-    steps = list(_steps(pipeline, ex, secrets))
+    steps = [step async for step in _steps(pipeline, ex, secrets)]
     onward = None
     if not any(step.ends for step in steps):
         name = choice.winner.upstream if choice.winner is not None else ""
@@ -101,7 +101,7 @@ def _secrets(policy: Policy, choice: Choice) -> Secrets:
     return tuple(secret for entry in entries for secret in entry.secrets if not _QUANTITY.fullmatch(secret[0]))
 
 
-def _steps(pipeline: Pipeline, ex: Exchange, secrets: Secrets) -> Iterator[Step]:
+async def _steps(pipeline: Pipeline, ex: Exchange, secrets: Secrets) -> AsyncIterator[Step]:
     has_ended = False
     for entry in pipeline.entries:
         if has_ended:
@@ -109,7 +109,8 @@ def _steps(pipeline: Pipeline, ex: Exchange, secrets: Secrets) -> Iterator[Step]
             continue
         says: str | None
         try:
-            says = entry.plugin.explain(ex)
+            found = entry.plugin.explain(ex)
+            says = await found if isinstance(found, Awaitable) else found
         except GatewayError as error:
             says = Answers(_refuses(error))
         except Exception as error:  # of an operator's own plugin; the rest of the explanation is worth having
