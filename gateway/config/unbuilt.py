@@ -42,7 +42,6 @@ PLUGINS = frozenset(
         "authorize",
         "cache",
         "compress",
-        "concurrency",
         "enqueue",
         "forward_auth",
         "idempotency",
