@@ -209,6 +209,7 @@ class Host:
     is_ready: Callable[[], bool]  # false while the gateway drains, or a required check fails
     metrics: Metrics
     paths: Mapping[str, str]  # of the routes, by their names: templates, such as /api/v1/leads/{id}
+    vital: frozenset[str]  # routes that are never refused because there is too much to do, by their names
     below: Fetch  # what `fetch`, `http` and `watch` do, behind their defaults
     outbound: Http
     watched: Watching
@@ -288,6 +289,8 @@ class Plugin(Generic[S]):
     """Has effects of its own and reads host.mode; for all others `mode: observe` discards what they answer."""
     survives_client: ClassVar[bool] = False
     """Once sent upstream, the exchange runs to its end though the client left."""
+    is_vital: ClassVar[bool] = False
+    """Whoever watches over the gateway asks it: a route with it is never refused because there is too much to do."""
 
     settings: ClassVar[type[Settings]] = NoSettings
     """Filled in from `Plugin[...]`."""

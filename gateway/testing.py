@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -146,12 +146,13 @@ def host(
     files: FakeFiles | None = None,
     metrics: Measured | None = None,
     paths: Mapping[str, str] | None = None,
+    vital: Iterable[str] = (),
 ) -> Host:
     """A host whose store and metrics are memory, whose access log is the list `lines`; ready, and with a policy gone stale, if you say so.
 
     One that is not ready drains unless you say otherwise. `answers` are those of the operations that a plugin asks for by name.
     Its plugin calls `service` and watches `files`; what lies below it is known once it is in a `pipeline`. `paths` are the templates of
-    the routes; the only one is that of `exchange`, "test".
+    the routes; the only one is that of `exchange`, "test". `vital` are those that are never refused for want of capacity.
     """
     clock = clock or Clock()
     kept = [] if lines is None else lines
@@ -165,6 +166,7 @@ def host(
         is_ready=lambda: ready,
         metrics=metrics or Measured(),
         paths={"test": "/**"} if paths is None else paths,
+        vital=frozenset(vital),
         has_stale_policy=lambda: stale,
         below=partial(fetch, lambda route: None),
         outbound=(service or FakeService()).call,
