@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.checks import Check
 from gateway.config.policy import EntrySettings, Policy, RouteSettings
+from gateway.config.store import StoreSettings
 from gateway.config.upstream import UpstreamSettings
 from gateway.control import Control
 from gateway.detached import fetch
@@ -24,6 +25,7 @@ from gateway.running import Running
 from gateway.stamp import Stamp, stamp
 from gateway.store.contract import Store
 from gateway.store.memory import MemoryStore
+from gateway.store.redis.store import RedisStore
 from gateway.telemetry.metrics.families import Metrics
 from gateway.telemetry.metrics.owned import OwnedMetrics
 from gateway.telemetry.metrics.shape import Shape
@@ -47,17 +49,18 @@ class App:
         outbound: Http | None = None,
         control: Control | None = None,
         metrics: Metrics | None = None,
+        store: Callable[[StoreSettings], Store] | None = None,
     ) -> None:
         """Opens nothing. Raises ConfigError with all that plugins and upstreams refuse of their settings.
 
-        `upstream` makes each upstream from its name and settings, `outbound` asks other services, in place of real ones: a rehearsal's
-        are stubs. The counters of `before`, and its upstreams that would be made of the same, live on in this one; so do its metrics, and
-        its `control`, which plugins ask.
+        `upstream` makes each upstream from its name and settings, `store` the store from its own, `outbound` asks other services, in place
+        of real ones: a rehearsal's are stubs. The store of `before`, and its upstreams, live on in this one where they would be made of
+        the same; so do its metrics, and its `control`, which plugins ask.
         """
         self.policy = policy
         self.running = Running()
         self.clock = clock  # seconds, monotonic
-        self.store: Store = MemoryStore(clock, wall=_wall(clock)) if before is None else before.store
+        self.store: Store = self._store(store or self._new_store, before)
         self.control: Control = before.control if before is not None else control or Control()
         self._write_line = write_line
         self.metrics: Metrics = metrics or (Metrics() if before is None else before.metrics)
@@ -153,6 +156,18 @@ class App:
                 self._mistakes.append(entry.mistake(error))
         return self._plugins.get(id(entry))
 
+    def _store(self, make: Callable[[StoreSettings], Store], before: App | None) -> Store:
+        """The one that runs already, with its counts, when its settings are the same."""
+        if before is not None and before.policy.store == self.policy.store:
+            self.running.inherited_store = before.store
+            return before.store
+        self.running.store = made = make(self.policy.store)
+        return made
+
+    def _new_store(self, settings: StoreSettings) -> Store:
+        address = settings.redis
+        return MemoryStore(self.clock, wall=time.time) if address is None else RedisStore(address, settings.on_failure)
+
     def _upstream(
         self, name: str, settings: UpstreamSettings, make: Callable[[str, UpstreamSettings], Upstream], before: App | None
     ) -> Upstream:
@@ -202,11 +217,6 @@ def _tls(settings: UpstreamSettings) -> ssl.SSLContext | None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _wall(clock: Callable[[], float]) -> Callable[[], float]:
-    """Unix time: a rehearsal's clock counts it itself."""
-    return time.time if clock is time.monotonic else clock
 
 
 def _watch(host: Host, path: Path, changed: Changed) -> None:

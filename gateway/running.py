@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 from gateway.checks import Check
 from gateway.outbound import Outbound
 from gateway.pipeline import Pipeline
-from gateway.plugin import Host, Plugin
+from gateway.plugin import Host, Plugin, Store
 from gateway.upstream import Upstream
 
 log = logging.getLogger("gateway")
@@ -27,6 +27,8 @@ class Running:
         self.is_stale = False  # a newer policy was refused
         self.plugins: list[Plugin[Any]] = []
         self.checks: list[Check] = []
+        self.store: Store | None = None  # its own, to be started and stopped
+        self.inherited_store: Store | None = None  # as `inherited`
         self.upstreams: list[Upstream] = []  # its own, to be started and stopped
         self.inherited: list[Upstream] = []  # they run already, and are their last owner's until `succeed`
         # By the name of their route; "": of what no route matches. Not held here, for one that is used outlives the others.
@@ -44,7 +46,9 @@ class Running:
         return self.is_stale
 
     async def start(self) -> None:
-        """Start upstreams and plugins, in order. When one fails those started are stopped, and its error is raised."""
+        """Start store, upstreams and plugins, in order. When one fails those started are stopped, and its error is raised."""
+        if self.store is not None:
+            await self.store.start()
         for upstream in self.upstreams:
             upstream.start()
         await asyncio.gather(*(check.look() for check in self.checks))
@@ -75,9 +79,13 @@ class Running:
         await self.outbound.close()
         for upstream in self.upstreams:
             upstream.stop()
+        if self.store is not None:
+            await self.store.stop()
 
     def succeed(self, before: Running) -> None:
         """Own from now on what was inherited from `before`, which will be stopped without it."""
+        if self.inherited_store is not None:
+            self.store, self.inherited_store, before.store = self.inherited_store, None, None
         for upstream in self.inherited:
             before.upstreams.remove(upstream)
         self.upstreams += self.inherited

@@ -1,4 +1,4 @@
-"""The `server`, `store` and `telemetry` blocks of a policy: where the gateway listens and what it puts up with."""
+"""The `server` and `telemetry` blocks of a policy: where the gateway listens and what it puts up with."""
 
 from __future__ import annotations
 
@@ -137,11 +137,3 @@ class TelemetrySettings(Settings):
 
     metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="Who is sent the metrics, over OTLP.")
     log: LogSettings = Field(default_factory=LogSettings, description="The gateway's own log.")
-
-
-class StoreSettings(Settings):
-    """Where counters are kept."""
-
-    url: Literal["memory://"] = Field(
-        "memory://", description="`memory://`: in this process, lost when it ends. The only store in this version."
-    )

@@ -11,13 +11,6 @@ KEYS = frozenset(
         "environment",
         "jobs",
         "server.workers",
-        "store.db",
-        "store.host",
-        "store.on_failure",
-        "store.password",
-        "store.port",
-        "store.tls",
-        "store.url",
         "telemetry.pii",
         "telemetry.sentry_dsn",
         "telemetry.service_name",
@@ -31,7 +24,6 @@ KEYS = frozenset(
 )
 VALUES = {
     "server.workers": ("auto",),
-    "store.url": ("redis://", "rediss://", "unix://"),
     "upstreams.*.balance": ("least_request", "hash"),
 }
 """Of keys that exist: the beginnings of values that do not yet."""

@@ -14,6 +14,7 @@ from gateway.checks import Check
 from gateway.control import Arguments, Control, ControlError
 from gateway.server.front import Front
 from gateway.server.reload import Reloader
+from gateway.store.contract import StoreState
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -58,14 +59,14 @@ class Operations:
         if running.is_stale and state.last is not None:
             policy |= {"since": state.last.time, "mistakes": list(state.last.mistakes)}
         checks = {check.name: _checked(check) for check in running.checks}
-        is_degraded = running.is_stale or any(check.failure for check in running.checks)
+        is_degraded = running.is_stale or not self._front.app.store.state().is_up or any(check.failure for check in running.checks)
         ready = running.is_ready()
         status = "draining" if running.draining else "unready" if not ready else "degraded" if is_degraded else "ok"
         return {
             "status": status,
             "ready": ready,
             "policy": policy,
-            "store": {"status": "ok", "url": self._front.app.policy.store.url},
+            "store": _stored(self._front.app.store.state()),
             "upstreams": {name: {"targets": list(settings.targets)} for name, settings in self._front.app.policy.upstreams.items()},
             "checks": checks,
         }
@@ -108,6 +109,11 @@ class Operations:
 
     def _in_flight(self) -> int:
         return self._front.app.running.exchanges + self._reloader.in_flight
+
+
+def _stored(state: StoreState) -> dict[str, Any]:
+    told: dict[str, Any] = {"status": "ok" if state.is_up else "away", "url": state.address}
+    return told | ({"why": state.why} if state.why else {}) | ({"warnings": list(state.warnings)} if state.warnings else {})
 
 
 def _checked(check: Check) -> dict[str, Any]:

@@ -148,7 +148,7 @@ class Store(Protocol):
 
     @property
     def keys(self) -> int:
-        """That its limits tell apart here now."""
+        """Those of all limits that something is known of in this process."""
 
     def limits(self, specs: Sequence[LimitSpec]) -> Limits:
         """Raises ValueError for a limit that cannot be: an unknown time zone, a log that may go over."""

@@ -70,15 +70,16 @@ def parse(url: str) -> Address:
         return Address(
             db=_db(db or "0"), tls=tls, ca=ca, sentinels=_sentinels(parts), master=unquote(master), username=username, password=password
         )
-    host, port = _host(parts.netloc.rpartition("@")[2], PORT)
+    host, port = host_and_port(parts.netloc.rpartition("@")[2], PORT)
     return Address(host, port, db=_db(parts.path.strip("/") or "0"), tls=tls, ca=ca, username=username, password=password)
 
 
 def _sentinels(parts: SplitResult) -> tuple[tuple[str, int], ...]:
-    return tuple(_host(pair, SENTINEL_PORT) for pair in parts.netloc.rpartition("@")[2].split(","))
+    return tuple(host_and_port(pair, SENTINEL_PORT) for pair in parts.netloc.rpartition("@")[2].split(","))
 
 
-def _host(text: str, port: int) -> tuple[str, int]:
+def host_and_port(text: str, port: int) -> tuple[str, int]:
+    """Of `host`, `host:2000` or `[::1]:2000`; `port` stands in for one that is not said. Raises ValueError."""
     try:
         parts = urlsplit(f"//{text}")
         host, found = parts.hostname, parts.port

@@ -25,6 +25,7 @@ REASONS = {
     "ERR invalid password": "the password is wrong",
     "NOAUTH": "it wants a password",
     "NOPERM": "the user has not the rights",
+    "ERR ACL failure": "the user has not the rights",
     "READONLY": "it is a replica, which may only be read",
     "MASTERDOWN": "it is a replica that has lost its master",
     "LOADING": "it is loading its data",

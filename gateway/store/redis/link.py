@@ -6,6 +6,7 @@ A frozen server is known by the age of its oldest unanswered command, so that no
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -183,15 +184,14 @@ class Link:
         """Until it is away: a beat now and then, which also finds a server frozen before a request does."""
         self._away.clear()
         while self._connection is connection:
-            try:
-                await asyncio.wait_for(self._away.wait(), BEAT_EVERY)
-            except TimeoutError:
-                try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(BEAT_EVERY):  # asyncio.wait_for may lose a cancellation before Python 3.12
+                    await self._away.wait()
+            if self._connection is connection:
+                with contextlib.suppress(StoreAway):
                     await self._beat(connection)
-                except StoreAway:
-                    continue
-                self._beats += 1
-                self.is_new = self._beats < 2
+                    self._beats += 1
+                    self.is_new = self._beats < 2
 
     async def _beat(self, connection: Connection) -> None:
         """Raises StoreAway."""
@@ -283,10 +283,6 @@ class Link:
             self._loop.call_later(GRACE, self._confirm, connection, oldest)
 
     def _confirm(self, connection: Connection, oldest: float) -> None:
-        self._watching = False
-        if connection is self._connection:
-            if connection.oldest == oldest:
-                self._drop(f"a command was not answered within {(STALL + GRACE) * 1000:.0f} ms")
-            elif connection.oldest is not None:
-                self._watching = True
-                self._watch()
+        if connection is self._connection and connection.oldest == oldest:
+            self._drop(f"a command was not answered within {(STALL + GRACE) * 1000:.0f} ms")
+        self._watch()
