@@ -147,7 +147,7 @@ class App:
                 watched=_watch,
                 has_stale_policy=self.running.has_stale_policy,
                 is_draining=self.running.is_draining,
-                time=_wall(self.clock),
+                time=time.time if self.clock is time.monotonic else self.clock,  # a rehearsal's clock counts it itself
                 ask=self.control.call,
             )
             try:
