@@ -278,10 +278,13 @@ class RateLimit(Plugin[RateLimitSettings]):
         self._policy = ", ".join(limiter.policy for limiter in self._limits if limiter.tells)
         self._legacy = next((limit.legacy_headers for limit in limits if limit.legacy_headers), None)
         self._store = host.store.limits([limiter.spec for limiter in self._limits])
-        self._key = self._limits[0].key if len(limits) == 1 else None
+        self._key = self._limits[0].key
         self._reads_body = settings.needs_body
         self._is_exempt = _exemption(limits[0].exempt)
         self._cost, self._costs = limits[0].cost_of_others, limits[0].costs
+        # One limit by what is at hand: nothing to look at first.
+        self._is_plain = len(limits) == 1 and limits[0].cost == 1 and self._is_exempt is None and not self._reads_body
+        self._count_allowed = tuple(limiter.allowed.add for limiter in self._limits)
         # Each with limits of its own to give back to: those of one name share their counts.
         self._counted = tuple(
             (n, frozenset(limit.count), host.store.limits([self._limits[n].spec])) for n, limit in enumerate(limits) if limit.count
@@ -292,12 +295,16 @@ class RateLimit(Plugin[RateLimitSettings]):
         self._reserved: dict[int, _Reserved] = {}
 
     def on_request(self, ex: Exchange) -> Awaitable[None] | None:
-        if self._is_exempt is not None and self._is_exempt(ex):
+        keys: tuple[str, ...]
+        if self._is_plain:
+            keys, cost = (self._key(ex),), 1
+        elif self._is_exempt is not None and self._is_exempt(ex):
             return None
-        if self._reads_body and ex.body_at_hand is None and ex.stream is not None:
+        elif self._reads_body and ex.body_at_hand is None and ex.stream is not None:
             return self._when_read(ex)
-        keys = (self._key(ex),) if self._key is not None else tuple([limiter.key(ex) for limiter in self._limits])
-        cost = self._costs.get(ex.method, 1) if self._costs else self._cost
+        else:
+            keys = tuple([limiter.key(ex) for limiter in self._limits])
+            cost = self._costs.get(ex.method, 1) if self._costs else self._cost
         try:
             decisions = self._store.hit(keys, cost)
         except Unavailable as error:
@@ -336,8 +343,8 @@ class RateLimit(Plugin[RateLimitSettings]):
         for decision in decisions:
             if not decision.allowed:
                 return self._refuse(ex, decisions)
-        for limiter in self._limits:
-            limiter.allowed.add()
+        for count in self._count_allowed:
+            count()
         if self._counted:
             self._reserved[id(ex)] = _Reserved(keys, cost, self.host.clock())
         if self._tells:
