@@ -18,17 +18,22 @@ from gateway.control import Control
 from gateway.detached import fetch
 from gateway.errors import ConfigError, GatewayError, Mistake, NotFound
 from gateway.exchange import Exchange, Reply
+from gateway.pii import Mask
 from gateway.pipeline import Entry, Observed, Pipeline, no_upstream
 from gateway.plugin import Changed, Host, Http, Plugin
 from gateway.router import Route, Router
 from gateway.running import Running
+from gateway.span import Traces
 from gateway.stamp import Stamp, stamp
 from gateway.store.contract import Store
 from gateway.store.memory import MemoryStore
 from gateway.store.redis.store import RedisStore
+from gateway.telemetry.files import LineFile, LineFiles
 from gateway.telemetry.metrics.families import Metrics
 from gateway.telemetry.metrics.owned import OwnedMetrics
 from gateway.telemetry.metrics.shape import Shape
+from gateway.telemetry.tracing.destination import Destination, destination
+from gateway.telemetry.tracing.exporter import SpanExporter
 from gateway.upstream import Target, Upstream
 from gateway.watch import follow
 
@@ -46,16 +51,19 @@ class App:
         clock: Callable[[], float] = time.monotonic,
         upstream: Callable[[str, UpstreamSettings], Upstream] | None = None,
         before: App | None = None,
+        files: LineFiles | None = None,
         outbound: Http | None = None,
+        exporter: Callable[[Destination], SpanExporter] | None = None,
         control: Control | None = None,
         metrics: Metrics | None = None,
         store: Callable[[StoreSettings], Store] | None = None,
     ) -> None:
-        """Opens nothing. Raises ConfigError with all that plugins and upstreams refuse of their settings.
+        """Opens nothing but `files`. Raises ConfigError with all that plugins and upstreams refuse of their settings.
 
         `upstream` makes each upstream from its name and settings, `store` the store from its own, `outbound` asks other services, in place
         of real ones: a rehearsal's are stubs. The store of `before`, and its upstreams, live on in this one where they would be made of
-        the same; so do its metrics, and its `control`, which plugins ask.
+        the same; so do its metrics, its `files`, without which lines for a file go to `write_line`, too, and its `control`, which plugins
+        ask. `exporter` makes what sends spans; without it, as in a rehearsal, they are sent nowhere.
         """
         self.policy = policy
         self.running = Running()
@@ -63,6 +71,7 @@ class App:
         self.store: Store = self._store(store or self._new_store, before)
         self.control: Control = before.control if before is not None else control or Control()
         self._write_line = write_line
+        self._files: LineFiles | None = files if before is None else before._files
         self.metrics: Metrics = metrics or (Metrics() if before is None else before.metrics)
         self._observed = _observed(self.metrics)
         self._defined: dict[str, Shape] = {}
@@ -74,6 +83,11 @@ class App:
         self._plugins: dict[int, Plugin[Any]] = {}  # by the identity of their entry: a common one is shared by all routes
         self._mistakes: list[Mistake] = []
         self._makings: dict[str, Makings] = {}
+        self._new_exporter: Callable[[Destination], SpanExporter] | None = exporter if before is None else before._new_exporter
+        self._destination = self._where_spans_go()
+        self.running.exporter = self._exporter(before)
+        self._traces = Traces(policy.telemetry.traces.sample, None if self.running.exporter is None else self.running.exporter.record)
+        self.mask = Mask(policy.telemetry.pii)
         make = upstream or self._new_upstream
         self.upstreams = {name: self._upstream(name, settings, make, before) for name, settings in policy.upstreams.items()}
         if upstream is None:  # a rehearsal asks nobody
@@ -81,6 +95,7 @@ class App:
         self.routes = tuple(self._route(route) for route in policy.routes)
         self._unrouted = self.running.pipelines[""] = Pipeline(self._entries(policy.plugins, ""), _unrouted, self._observed)
         if self._mistakes:
+            self.running.close_files()
             raise ConfigError(policy.in_order(set(self._mistakes)), policy.files)
         self.router = Router(self.routes)
         self.running.plugins += self._plugins.values()
@@ -138,6 +153,7 @@ class App:
                 store=self.store,
                 log=logging.getLogger(f"gateway.plugins.{entry.name}"),
                 write_line=self._write_line,
+                open_lines=partial(_open_lines, self._files, self._write_line, self.running.files),
                 is_ready=self.running.is_ready,
                 metrics=OwnedMetrics(self.metrics, entry.name, route, self._defined),
                 paths=self._paths,
@@ -146,6 +162,8 @@ class App:
                 outbound=self._outbound,
                 watched=_watch,
                 has_stale_policy=self.running.has_stale_policy,
+                traces=self._traces,
+                mask=self.mask,
                 is_draining=self.running.is_draining,
                 time=time.time if self.clock is time.monotonic else self.clock,  # a rehearsal's clock counts it itself
                 ask=self.control.call,
@@ -154,6 +172,9 @@ class App:
                 self._plugins[id(entry)] = entry.plugin(entry.settings, host)
             except ValueError as error:
                 self._mistakes.append(entry.mistake(error))
+            except BaseException:
+                self.running.close_files()
+                raise
         return self._plugins.get(id(entry))
 
     def _store(self, make: Callable[[StoreSettings], Store], before: App | None) -> Store:
@@ -167,6 +188,21 @@ class App:
     def _new_store(self, settings: StoreSettings) -> Store:
         address = settings.redis
         return MemoryStore(self.clock, wall=time.time) if address is None else RedisStore(address, settings.on_failure)
+
+    def _where_spans_go(self) -> Destination | None:
+        try:
+            return destination(self.policy)
+        except ValueError as error:
+            self._mistakes.append(self.policy.mistake(("telemetry", "traces", "protocol"), str(error)))
+            return None
+
+    def _exporter(self, before: App | None) -> SpanExporter | None:
+        """The one that runs already, with the spans that wait in it, when it goes to the same place."""
+        if self._destination is None or self._new_exporter is None:
+            return None
+        if before is not None and before._destination == self._destination:
+            return before.running.exporter
+        return self._new_exporter(self._destination)
 
     def _upstream(
         self, name: str, settings: UpstreamSettings, make: Callable[[str, UpstreamSettings], Upstream], before: App | None
@@ -217,6 +253,19 @@ def _tls(settings: UpstreamSettings) -> ssl.SSLContext | None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _open_lines(
+    files: LineFiles | None, write_line: Callable[[bytes], None], opened: list[LineFile], file: Path
+) -> Callable[[bytes], None]:
+    """Not a method: a host must not lead to its App, which leads to the host."""
+    if files is None:
+        return write_line
+    try:
+        opened.append(files.open(file))
+    except OSError as error:
+        raise ValueError(f"{file} cannot be opened: {error.strerror}; write a file that the gateway may write to") from error
+    return opened[-1].write
 
 
 def _watch(host: Host, path: Path, changed: Changed) -> None:

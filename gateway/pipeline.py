@@ -49,11 +49,11 @@ class Pipeline:
         "_body",
         "_down",
         "_ends",
-        "_names",
         "_observed",
         "_up",
         "depth",
         "entries",
+        "names",
         "needs_task",
         "send",
         "survives_client",
@@ -65,7 +65,7 @@ class Pipeline:
         self.send = send
         self.depth = len(self.entries)
         self._observed = observed if any(entry.mode == "observe" for entry in self.entries) else None
-        self._names = tuple(entry.name for entry in self.entries)
+        self.names = tuple(entry.name for entry in self.entries)
         self._down = tuple((n, hook) for n, entry in enumerate(self.entries) if (hook := _request_hook(entry)))
         responders = [(n, hook) for n, entry in enumerate(self.entries) if (hook := _hook(entry, "on_response"))]
         bodies = [(n, _hook(entry, "on_chunk"), _hook(entry, "on_body_end")) for n, entry in enumerate(self.entries)]
@@ -163,7 +163,7 @@ class Pipeline:
                     self._observed(fields["plugin"], ex.route, fields["status"])
 
     def _blame(self, n: int, hook: str, ex: Exchange, error: Exception) -> PluginError:
-        name = self._names[n] if n < self.depth else "the gateway"
+        name = self.names[n] if n < self.depth else "the gateway"
         log.error("%s: %s failed: route=%s request_id=%s", name, hook, ex.route, ex.request_id, exc_info=error)
         return PluginError(reason=f"{name}.{hook}: {type(error).__name__}: {error}")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args, get_origin
@@ -22,7 +22,7 @@ from gateway.by import IPV6_PREFIX, Identities, key_of, missing_parameter, reads
 from gateway.config.header import HeaderName, HeaderValue
 from gateway.config.network import Network
 from gateway.config.placeholders import Placeholders
-from gateway.config.settings import Duration, File, Many, OneOrMany, Percent, Rate, Settings, Size
+from gateway.config.settings import Duration, File, Many, NewFile, OneOrMany, Percent, Rate, Settings, Size
 from gateway.config.token import Token
 from gateway.control import Control, ControlError
 from gateway.errors import (
@@ -38,12 +38,17 @@ from gateway.errors import (
     Unavailable,
 )
 from gateway.exchange import Attempt, End, Entity, Exchange, Headers, Reply, new_id
+from gateway.pii import Mask
+from gateway.span import Event, Span, Traces, Value
 from gateway.store.contract import Algorithm, Decision, Decisions, LimitSpec, OnFailure, Period, Soon, Store, StoreAway
 from gateway.template import folded_segments
+from gateway.tracecontext import RANDOM, SAMPLED, Parent, parent, tracestate
 
 __all__ = [
     "CHALLENGE",
     "IPV6_PREFIX",
+    "RANDOM",
+    "SAMPLED",
     "Algorithm",
     "Answers",
     "Attempt",
@@ -56,6 +61,7 @@ __all__ = [
     "Duration",
     "End",
     "Entity",
+    "Event",
     "Exchange",
     "Field",
     "File",
@@ -70,14 +76,17 @@ __all__ = [
     "Identities",
     "LimitSpec",
     "Many",
+    "Mask",
     "Metric",
     "Metrics",
     "Mode",
     "Network",
+    "NewFile",
     "NoSettings",
     "NotFound",
     "OnFailure",
     "OneOrMany",
+    "Parent",
     "PayloadTooLarge",
     "Percent",
     "Period",
@@ -90,18 +99,23 @@ __all__ = [
     "Settings",
     "Size",
     "Soon",
+    "Span",
     "Store",
     "StoreAway",
     "Token",
+    "Traces",
     "Unauthorized",
     "Unavailable",
+    "Value",
     "errors",
     "folded_segments",
     "has_token",
     "key_of",
     "missing_parameter",
     "new_id",
+    "parent",
     "reads_body",
+    "tracestate",
     "verified",
 ]
 
@@ -194,6 +208,7 @@ Fetch = Callable[["Host", Exchange, Mapping[str, str | None], float, int], Await
 Http = Callable[[str, str, Mapping[str, str], bytes, float, int], Awaitable[Reply]]
 Changed = Callable[[bytes], None]
 Watching = Callable[["Host", Path, Changed], None]
+WriteLine = Callable[[bytes], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -205,7 +220,8 @@ class Host:
     route: str  # "" for an entry of the common list
     store: Store  # counters, leases, small values
     log: logging.Logger
-    write_line: Callable[[bytes], None]  # one line of the access log; never blocks
+    write_line: WriteLine  # one line of the access log; never blocks
+    open_lines: Callable[[Path], WriteLine]  # `write_line` of a file; for a constructor. Raises ValueError when it cannot be opened
     is_ready: Callable[[], bool]  # false while the gateway drains, or a required check fails
     metrics: Metrics
     paths: Mapping[str, str]  # of the routes, by their names: templates, such as /api/v1/leads/{id}
@@ -214,6 +230,8 @@ class Host:
     outbound: Http
     watched: Watching
     has_stale_policy: Callable[[], bool] = lambda: False  # the policy's file is newer, and was refused
+    traces: Traces = field(default_factory=Traces)  # which are sampled, and who takes their spans
+    mask: Mask = field(default_factory=Mask)  # hides what nobody shall read: telemetry.pii, and secrets
     is_draining: Callable[[], bool] = lambda: False
     time: Callable[[], float] = time.time  # seconds since 1970, for what others have dated; jumps as the system's clock does
     ask: Callable[[str], Awaitable[Any]] = Control().call  # what the gateway knows of itself, by name; raises ControlError
@@ -283,6 +301,8 @@ class Plugin(Generic[S]):
 
     once: ClassVar[bool] = False
     """A route's entry replaces the common one (cors, security_headers, body_limit); else both run."""
+    several: ClassVar[bool] = False
+    """Of those with `once`: one list may hold several, each with an effect of its own (access_log: to different files)."""
     needs_body: ClassVar[bool] = False
     """Reads whole bodies: refused at load on a route that streams. Settings may say so too, by a property of this name."""
     handles_mode: ClassVar[bool] = False
@@ -312,6 +332,14 @@ class Plugin(Generic[S]):
 
     async def stop(self) -> None:
         """After the last request; also right after a failed start."""
+
+    @classmethod
+    def placeholders(cls, settings: S) -> Iterable[tuple[tuple[str, ...], str]]:
+        """The parameters of the route that the settings name, each with the keys that lead there: `(("query", "set", "lead"), "id")`.
+
+        One that the path of a route with this entry lacks is a mistake of the policy, told at these keys.
+        """
+        return ()
 
     def on_request(self, ex: Exchange) -> Reply | Awaitable[Reply | None] | None:
         """Going down: a Reply answers here, None goes on, a GatewayError is an answer too.

@@ -11,6 +11,8 @@ from gateway.checks import Check
 from gateway.outbound import Outbound
 from gateway.pipeline import Pipeline
 from gateway.plugin import Host, Plugin, Store
+from gateway.telemetry.files import LineFile
+from gateway.telemetry.tracing.exporter import SpanExporter
 from gateway.upstream import Upstream
 
 log = logging.getLogger("gateway")
@@ -26,11 +28,14 @@ class Running:
         self.draining = False
         self.is_stale = False  # a newer policy was refused
         self.plugins: list[Plugin[Any]] = []
+        self.files: list[LineFile] = []  # that plugins write lines to
         self.checks: list[Check] = []
         self.store: Store | None = None  # its own, to be started and stopped
         self.inherited_store: Store | None = None  # as `inherited`
         self.upstreams: list[Upstream] = []  # its own, to be started and stopped
         self.inherited: list[Upstream] = []  # they run already, and are their last owner's until `succeed`
+        self.exporter: SpanExporter | None = None  # of spans; held together with the policies before and after, if they have the same
+        self._holds = False  # the exporter
         # By the name of their route; "": of what no route matches. Not held here, for one that is used outlives the others.
         self.pipelines: WeakValueDictionary[str, Pipeline] = WeakValueDictionary()
         self.outbound = Outbound()
@@ -49,6 +54,9 @@ class Running:
         """Start store, upstreams and plugins, in order. When one fails those started are stopped, and its error is raised."""
         if self.store is not None:
             await self.store.start()
+        if self.exporter is not None:
+            self.exporter.hold()
+            self._holds = True
         for upstream in self.upstreams:
             upstream.start()
         await asyncio.gather(*(check.look() for check in self.checks))
@@ -81,6 +89,15 @@ class Running:
             upstream.stop()
         if self.store is not None:
             await self.store.stop()
+        if self.exporter is not None and self._holds:
+            self._holds = False
+            await self.exporter.release()
+        self.close_files()
+
+    def close_files(self) -> None:
+        for file in self.files:
+            file.close()
+        self.files.clear()
 
     def succeed(self, before: Running) -> None:
         """Own from now on what was inherited from `before`, which will be stopped without it."""

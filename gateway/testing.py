@@ -16,12 +16,14 @@ from typing import Any
 
 from gateway.control import Arguments, Control
 from gateway.detached import fetch
-from gateway.errors import CallFailed
+from gateway.errors import CallFailed, GatewayError
 from gateway.exchange import Attempt, End, Exchange, Headers, Reply
+from gateway.pii import Mask
 from gateway.pipeline import Entry, Pipeline, no_upstream
 from gateway.plugin import Host, Mode, Plugin
 from gateway.registry import Registry
 from gateway.rehearsal.clock import Clock as Clock
+from gateway.span import Span, Traces
 from gateway.store.memory import MemoryStore
 from gateway.stream import Stream
 from gateway.target import canonical
@@ -39,14 +41,16 @@ class FakeUpstream:
     attempts: list[Attempt] = field(default_factory=list)
 
     async def send(self, ex: Exchange, pipeline: Pipeline) -> Reply:
-        attempt = Attempt(len(ex.attempts) + 1, "http://upstream.test", ex.headers.copy())
+        attempt = Attempt(len(ex.attempts) + 1, "http://upstream.test", ex.headers)
         ex.attempts = (*ex.attempts, attempt)
         pipeline.attempt(ex, attempt)
         self.attempts.append(attempt)
         self.requests.append((ex.method, ex.target, attempt.headers, await ex.body()))
         if isinstance(self.reply, Exception):
+            attempt.error = self.reply if isinstance(self.reply, GatewayError) else None
             raise self.reply
         reply = self.reply(ex) if callable(self.reply) else self.reply
+        attempt.status = reply.status
         reply.upstream = attempt.target
         return reply
 
@@ -138,6 +142,7 @@ def host(
     mode: Mode = "enforce",
     route: str = "",
     lines: list[bytes] | None = None,
+    logs: dict[Path, list[bytes]] | None = None,
     ready: bool = True,
     stale: bool = False,
     draining: bool | None = None,
@@ -147,15 +152,21 @@ def host(
     metrics: Measured | None = None,
     paths: Mapping[str, str] | None = None,
     vital: Iterable[str] = (),
+    sample: float = 1.0,
+    spans: list[Span] | None = None,
+    pii: Sequence[str] = (),
 ) -> Host:
-    """A host whose store and metrics are memory, whose access log is the list `lines`; ready, and with a policy gone stale, if you say so.
+    """A host whose store and metrics are memory, whose access log is the list `lines`, or that of its path in `logs`.
 
-    One that is not ready drains unless you say otherwise. `answers` are those of the operations that a plugin asks for by name.
-    Its plugin calls `service` and watches `files`; what lies below it is known once it is in a `pipeline`. `paths` are the templates of
-    the routes; the only one is that of `exchange`, "test". `vital` are those that are never refused for want of capacity.
+    Ready, and with a policy gone stale, if you say so. Its plugin calls `service` and watches `files`; what lies below it is known once
+    it is in a `pipeline`. One that is not ready drains unless you say otherwise; `answers` are those of the operations that a plugin
+    asks for by name. The `sample` of traces that begin here is sampled, and their spans are put into the list `spans`, if there is one;
+    `pii` is masked. `paths` are the templates of the routes; the only one is that of `exchange`, "test". `vital` are those
+    that are never refused for want of capacity.
     """
     clock = clock or Clock()
     kept = [] if lines is None else lines
+    filed = {} if logs is None else logs
     return Host(
         clock=clock,
         mode=mode,
@@ -163,16 +174,19 @@ def host(
         store=MemoryStore(clock),
         log=logging.getLogger("gateway.test"),
         write_line=kept.append,
+        open_lines=lambda file: filed.setdefault(file, []).append,
         is_ready=lambda: ready,
         metrics=metrics or Measured(),
         paths={"test": "/**"} if paths is None else paths,
         vital=frozenset(vital),
         has_stale_policy=lambda: stale,
+        traces=Traces(sample, None if spans is None else spans.extend),
+        mask=Mask(pii),
+        is_draining=lambda: not ready if draining is None else draining,
+        ask=_control(answers or {}).call,
         below=partial(fetch, lambda route: None),
         outbound=(service or FakeService()).call,
         watched=(files or FakeFiles()).watch,
-        is_draining=lambda: not ready if draining is None else draining,
-        ask=_control(answers or {}).call,
     )
 
 

@@ -57,7 +57,14 @@ def _parser() -> argparse.ArgumentParser:
     explain = commands.add_parser(
         "explain",
         help="show what would happen to one request, and why",
-        description="Show what would happen to one request, and why. No upstream is asked, no counter moved.",
+        description="Show what would happen to one request, and why; with --request, what happened to a recent one. The running gateway is "
+        "asked if the policy has an admin port and one answers there, else the policy alone. No upstream is asked, no counter moved.",
+    )
+    debug_token = commands.add_parser(
+        "debug-token",
+        help="make a token with which a request is answered with what was decided about it",
+        description="Make a token. A request that has it under Gateway-Debug is answered with what was decided about it, and how long that "
+        "took, under the same name. It is good for whoever has it, until it ends.",
     )
     test = commands.add_parser(
         "test",
@@ -93,10 +100,35 @@ def _parser() -> argparse.ArgumentParser:
         help="show or change what the running gateway logs",
         description="Show, or change until the next reload, the least important message that the running gateway logs, by its admin port.",
     )
+    store = commands.add_parser(
+        "store", help="tell whether the policy's store answers, and what it is", description="Ask the Redis of the policy's store block."
+    )
+    limits = commands.add_parser(
+        "limits",
+        help="show what limits know of a client, or have them forget it",
+        description="Show what each limit of the policy knows of a key, or have them forget it: in Redis itself, or by the admin port.",
+    )
+    block = commands.add_parser(
+        "block",
+        help="block an address for all gateways that share the store",
+        description="Block an address or a network, for a time or for good, for all gateways that share the store.",
+    )
+    unblock = commands.add_parser("unblock", help="end the block of an address", description="End the block of an address or a network.")
+    blocks = commands.add_parser("blocks", help="list who is blocked", description="List who is blocked, until when, and why.")
     commands.add_parser("demo", help="start a small real service to put the gateway in front of (demo --help: its options)")
-    for command in (run, check, plan, reload, revisions, status):
+    store.add_argument("action", choices=("ping", "info"), help="ping: how fast it answers; info: what it is, too")
+    limits.add_argument("action", choices=("show", "reset"), help="show: what is left; reset: begin anew")
+    limits.add_argument("key", metavar="KEY", help="what the limits count by: a client's address, as a rule")
+    block.add_argument("address", metavar="ADDRESS", help="an address or a network, as in 203.0.113.9 or 203.0.113.0/24")
+    block.add_argument("--for", dest="time", metavar="TIME", help="how long, as in 30m or 2h (default: for good)")
+    block.add_argument("--reason", default="", metavar="TEXT", help="kept with the block, for whoever finds it")
+    unblock.add_argument("address", metavar="ADDRESS", help="as gateway blocks lists it")
+    for command in (limits, block, unblock, blocks):
+        command.add_argument("--policy", default="gateway.yaml", metavar="FILE", help="the policy's file (default: %(default)s)")
+    for command in (run, check, plan, reload, revisions, status, store):
         command.add_argument("policy", nargs="?", default="gateway.yaml", help="the policy's file (default: %(default)s)")
-    for command in (run, check, plan, explain, reload, rollback, status, log_level):
+    asking = (status, log_level, debug_token, store, limits, block, unblock, blocks)
+    for command in (run, check, plan, explain, test, reload, rollback, *asking):
         command.add_argument(
             "--env-file",
             action="append",
@@ -108,7 +140,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--state", metavar="FOLDER", help="where the gateway keeps its state (default: var/, and the policy's name, beside the policy)"
         )
-    log_level.add_argument("level", nargs="?", choices=("debug", "info", "warning", "error"), help="the new level")
+    log_level.add_argument(
+        "level", nargs="?", choices=("debug", "info", "warning", "error", "policy"), help="the new level; policy: back to the policy's, all"
+    )
+    log_level.add_argument("--logger", default="", metavar="NAME", help="of this logger alone, as in gateway.plugins.cors (default: all)")
     log_level.add_argument("--policy", default="gateway.yaml", metavar="FILE", help="the policy's file (default: %(default)s)")
     run.add_argument("--no-watch", action="store_true", help="reload on SIGHUP alone, not when a file of the policy changes")
     rollback.add_argument(
@@ -117,14 +152,22 @@ def _parser() -> argparse.ArgumentParser:
     rollback.add_argument("--policy", default="gateway.yaml", metavar="FILE", help="the policy's file (default: %(default)s)")
     schema.add_argument("policy", nargs="?", default="gateway.yaml", help="the policy whose own plugins are meant (default: %(default)s)")
     schema.add_argument("--included", action="store_true", help="the schema of a file that a policy includes")
-    explain.add_argument("method", metavar="METHOD", help="GET, POST, ...")
-    explain.add_argument("url", metavar="URL", help="a path with its query, or a whole URL, whose host is then asked for")
+    explain.add_argument("method", nargs="?", metavar="METHOD", help="GET, POST, ...")
+    explain.add_argument("url", nargs="?", metavar="URL", help="a path with its query, or a whole URL, whose host is then asked for")
     explain.add_argument(
         "-H", "--header", action="append", default=[], metavar="'NAME: VALUE'", help="a request header; as often as needed"
     )
     explain.add_argument("-d", "--data", metavar="BODY", help="the body, or @FILE to read it from")
+    explain.add_argument("--request", metavar="ID", help="what happened to a recent request, by the X-Request-Id of its answer")
+    explain.add_argument("--offline", action="store_true", help="do not ask the running gateway")
     explain.add_argument("--client", default="192.0.2.1", metavar="ADDRESS", help="who connects (default: %(default)s)")
     explain.add_argument("--policy", default="gateway.yaml", metavar="FILE", help="the policy's file (default: %(default)s)")
+    debug_token.add_argument(
+        "--for", default="10m", dest="lasting", metavar="TIME", help="how long it is good, as in 10m (default: %(default)s)"
+    )
+    debug_token.add_argument("--route", default="", metavar="NAME", help="good for requests of this route alone")
+    debug_token.add_argument("--path", default="", metavar="PATH", help="good for this path and those below it alone")
+    debug_token.add_argument("--policy", default="gateway.yaml", metavar="FILE", help="the policy's file (default: %(default)s)")
     test.add_argument("files", nargs="+", metavar="FILE", help="files of tests, in YAML")
     test.add_argument("-k", dest="keyword", default="", metavar="WORDS", help="only tests whose name holds these words")
     test.add_argument("--junit", metavar="FILE", help="write the results as JUnit XML, too")
@@ -134,6 +177,6 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("--force", action="store_true", help="replace the file if it is there")
     check.add_argument("--strict", action="store_true", help="exit with 2 when there are warnings")
     plan.add_argument("--route", metavar="NAME", help="only the route of this name")
-    for command in (check, plan, explain, revisions, status):
+    for command in (check, plan, explain, revisions, status, store, limits, block, unblock, blocks):
         command.add_argument("--json", action="store_true", help="one JSON object, for programs")
     return parser

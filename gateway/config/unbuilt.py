@@ -8,13 +8,8 @@ WHY = "known, but not built yet in this version"
 
 KEYS = frozenset(
     {
-        "environment",
         "jobs",
         "server.workers",
-        "telemetry.pii",
-        "telemetry.sentry_dsn",
-        "telemetry.service_name",
-        "telemetry.traces",
         "upstreams.*.balance",
         "upstreams.*.health",
         "upstreams.*.max_in_flight",
@@ -41,7 +36,6 @@ PLUGINS = frozenset(
         "jobs_api",
         "purge",
         "sanitize",
-        "tracing",
         "validate",
     }
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Callable
 from dataclasses import asdict
@@ -13,10 +12,12 @@ from typing import Any
 from gateway.checks import Check
 from gateway.control import Arguments, Control, ControlError
 from gateway.server.front import Front
+from gateway.server.recall import recall
 from gateway.server.reload import Reloader
 from gateway.store.contract import StoreState
+from gateway.telemetry.levels import LEVELS, follow, levels, set_level
 
-LEVELS = ("debug", "info", "warning", "error")
+FROM_POLICY = "policy"
 
 
 class Operations:
@@ -30,7 +31,8 @@ class Operations:
 
     def offer(self, control: Control) -> None:
         for operation in (
-            self.status, self.health, self.liveness, self.workers, self.policy, self.log_level, self.set_log_level, self.reload
+            self.status, self.health, self.liveness, self.workers, self.policy, self.log_level, self.set_log_level, self.reload,
+            self.exchange,
         ):  # fmt: skip
             control.offer(operation.__name__, operation)
 
@@ -47,7 +49,7 @@ class Operations:
             "listen": [f"{listener.scheme}://{listener.address}" for listener in self._front.listeners],
             "connections": self._front.connections,
             "in_flight": self._in_flight(),
-            "log_level": _level(),
+            "log_level": levels()["level"],
             "reloads": {"ended": state.ended, "failed": state.failed, "last": None if state.last is None else asdict(state.last)},
             "health": await self.health(arguments),
         }
@@ -88,15 +90,26 @@ class Operations:
         return {"file": str(policy.path), "revision": revision, "policy": await asyncio.to_thread(policy.masked)}
 
     async def log_level(self, arguments: Arguments) -> Any:
-        return {"level": _level()}
+        """The least `level` that is logged, and under `loggers` those that were set apart."""
+        return levels()
 
     async def set_log_level(self, arguments: Arguments) -> Any:
-        """The log's least `level` from now on, until a reload sets the policy's again."""
-        level = arguments.get("level")
-        if level not in LEVELS:
-            raise ControlError(422, f"level is one of {', '.join(LEVELS)}")
-        logging.getLogger().setLevel(str(level).upper())
-        return {"level": level}
+        """The least `level` from now on, of all or of one `logger`; `policy` is the policy's, of all, which a reload sets too."""
+        level, logger = arguments.get("level"), arguments.get("logger", "")
+        if level == FROM_POLICY and not logger:
+            follow(self._front.app.policy.telemetry.log.level)
+        elif level not in LEVELS or not isinstance(logger, str):
+            raise ControlError(422, f"level is one of {', '.join(LEVELS)}, or for all loggers {FROM_POLICY}; logger is a name")
+        else:
+            try:
+                set_level(str(level), logger)
+            except LookupError as error:
+                raise ControlError(422, str(error.args[0])) from error
+        return levels()
+
+    async def exchange(self, arguments: Arguments) -> Any:
+        """What became of the exchanges whose request id is `id`, the newest first; of several processes the one knows it that served it."""
+        return {"exchanges": await recall(self._front, str(arguments.get("id", "")))}
 
     async def reload(self, arguments: Arguments) -> Any:
         """Read the policy again. Not `ok`, with all `mistakes`, when the old one stays."""
@@ -119,7 +132,3 @@ def _stored(state: StoreState) -> dict[str, Any]:
 def _checked(check: Check) -> dict[str, Any]:
     state = {"status": "failing", "why": check.failure} if check.failure else {"status": "ok"}
     return {**state, "required": check.is_required}
-
-
-def _level() -> str:
-    return logging.getLevelName(logging.getLogger().level).lower()

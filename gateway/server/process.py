@@ -9,12 +9,15 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 
 from gateway.app import App
 from gateway.config.policy import Policy
+from gateway.pii import Mask
 from gateway.ports.opening import ports
 from gateway.ports.port import Port
 from gateway.server.compile import Compiler, Load
@@ -26,27 +29,44 @@ from gateway.server.pushing import Pusher
 from gateway.server.reload import Reloader, reloader
 from gateway.server.sampling import Sampler
 from gateway.state.record import running
+from gateway.store.operations import StoreOperations
+from gateway.telemetry.files import LineFiles
 from gateway.telemetry.lines import LineWriter
 from gateway.telemetry.log import LogHandler, formatter
 from gateway.telemetry.metrics.families import Metrics
 from gateway.telemetry.metrics.slots import SlotFile, forget, slot_file
+from gateway.telemetry.tracing.destination import exporter
+from gateway.telemetry.watchdog import Watchdog
 from gateway.wire import require_c_extensions
+
+if TYPE_CHECKING:
+    from gateway.telemetry.sentry import SentryHandler
 
 log = logging.getLogger("gateway")
 
+Offer = Callable[[Front], None]
 
-def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> int:
+
+def _no_more(front: Front) -> None:
+    return None
+
+
+def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True, offers: Offer = _no_more) -> int:
     """Run until SIGTERM or SIGINT; a second signal ends at once. Returns the exit code. Raises ConfigError.
 
     `load` reads the policy again on SIGHUP, and with `watch` when a file of it has changed; `folder` keeps the state.
+    `offers` adds operations to those of the gateway's own.
     """
     handler = LogHandler(sys.stderr.fileno())
     handler.setFormatter(formatter(policy.telemetry.log.format))
     logging.basicConfig(handlers=[handler], level=policy.telemetry.log.level.upper())
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before it can be heard must not end us
+    sentry = _sentry(policy)
+    for number in (signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)  # one that comes before it can be heard must not end us
     _allow_files(policy.server.limits.connections)
     lines = LineWriter(sys.stdout.fileno())
-    app = App(policy, lines.write, metrics=_metrics(folder))
+    files = LineFiles()
+    app = App(policy, lines.write, files=files, exporter=exporter, metrics=_metrics(folder))
     try:
         require_c_extensions()
         listeners = _bind(policy)
@@ -55,7 +75,26 @@ def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> in
         return 1
     compiler = Compiler(load, policy, lines.write)
     measures = Measures(lambda: [app.metrics.read()], folder)
-    return uvloop.run(_run(app, listeners, lines, measures, lambda front: reloader(front, compiler, folder, watch=watch)))
+    reloads = partial(reloader, compiler=compiler, folder=folder, watch=watch)
+    try:
+        return uvloop.run(_run(app, listeners, lines, files, measures, reloads, offers))
+    except Exception as error:
+        log.critical("the gateway failed", exc_info=error)
+        return 1
+    finally:
+        if sentry is not None:
+            sentry.stop()
+
+
+def _sentry(policy: Policy) -> SentryHandler | None:
+    """None when Sentry is told nothing: then its SDK need not be installed."""
+    if not policy.telemetry.sentry_dsn:
+        return None
+    from gateway.telemetry.sentry import SentryHandler
+
+    handler = SentryHandler(policy.telemetry.sentry_dsn, policy.environment, Mask(policy.telemetry.pii))
+    logging.getLogger().addHandler(handler)
+    return handler
 
 
 def _metrics(folder: Path) -> Metrics:
@@ -85,10 +124,17 @@ def _bind(policy: Policy) -> list[Listener]:
     return listeners
 
 
-async def _run(app: App, listeners: list[Listener], lines: LineWriter, measures: Measures, reloads: Callable[[Front], Reloader]) -> int:
+async def _run(
+    app: App,
+    listeners: list[Listener],
+    lines: LineWriter,
+    files: LineFiles,
+    measures: Measures,
+    reloads: Callable[[Front], Reloader],
+    offers: Offer,
+) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    lines.start()
     front = Front(app, listeners)
     try:
         opened = ports(app.policy.server, lambda: front.app.policy.server, app.control)
@@ -101,14 +147,19 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter, measures:
         log.error("the policy cannot be started: %s", error, exc_info=error)
         return _closed([*listeners, *opened])
     front.start()
+    watchdog = Watchdog()
+    watchdog.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop)
     _tune_collector()
     reloader = reloads(front)
     Operations(front, reloader, app.clock).offer(app.control)
+    StoreOperations(lambda: front.app.store).offer(app.control)
+    offers(front)
     loop.add_signal_handler(signal.SIGHUP, reloader.ask)
+    loop.add_signal_handler(signal.SIGUSR1, files.reopen)
     sampler = Sampler(front, lambda: reloader.state)
-    sampler.follow_log("access", lambda: lines.dropped)
+    sampler.follow_log("access", lambda: lines.dropped + files.dropped)
     sampler.start()
     measures.offer(app.control)
     pusher = Pusher(lambda: [app.metrics.read()], lambda: front.app.policy.telemetry.metrics)
@@ -128,7 +179,9 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter, measures:
     await front.app.stop()
     for port in opened:
         await port.stop()
+    watchdog.stop()
     lines.stop()
+    files.stop()
     sampler.stop()
     pusher.stop()
     measuring.cancel()

@@ -23,6 +23,7 @@ from gateway.server.compile import Compiler, keep, told, undisturbed
 from gateway.server.front import Front
 from gateway.state.record import Record, Reload, State, now
 from gateway.state.revisions import Revisions
+from gateway.telemetry.levels import follow
 from gateway.watch import LOOK, Watch
 
 log = logging.getLogger("gateway")
@@ -46,6 +47,7 @@ class Reloader:
         self._revisions = revisions
         self._watch = Watch(compiler.files) if watch else None
         self._bound = front.app.policy.server
+        self._sentry_dsn = front.app.policy.telemetry.sentry_dsn
         self._asked = asyncio.Event()
         self._ended = asyncio.Condition()  # a reload, or all reloading
         self._is_over = False
@@ -140,7 +142,7 @@ class Reloader:
         app.running.succeed(before)
         self._front.adopt(app)
         self._replaced[before] = asyncio.create_task(self._end(before))
-        logging.getLogger().setLevel(app.policy.telemetry.log.level.upper())
+        follow(app.policy.telemetry.log.level)
 
     async def _end(self, running: Running) -> None:
         """Stop what a replaced policy has running when its last exchange, stream or WebSocket has ended."""
@@ -152,8 +154,11 @@ class Reloader:
 
     def _refused(self, policy: Policy) -> tuple[str, ...]:
         changed = [name for name in NEEDS_RESTART if _bound(policy.server, name) != _bound(self._bound, name)]
+        paths = [("server", name) for name in changed]
+        if policy.telemetry.sentry_dsn != self._sentry_dsn:
+            paths.append(("telemetry", "sentry_dsn"))
         why = "only a restart changes this; the old value stays, all else was applied"
-        return tuple(str(policy.mistake(("server", name), why)) for name in changed)
+        return tuple(str(policy.mistake(path, why)) for path in paths)
 
     async def _failed(self, last: Reload) -> Reload:
         self.state = replace(self.state, ended=self.state.begun, failed=self.state.failed + 1, last=last)

@@ -121,8 +121,11 @@ class Turn:
                 reply.stream.abandon()
             status = reply.status if reply is not None and self._head_sent else None
             received = 0 if ex.stream is None else ex.stream.total
-            duration = self._connection.front.clock() - ex.started
-            pipeline.end(ex, End(status, received, self._bytes_out, duration, ex.attempts, ex.failure, truncated))
+            front = self._connection.front
+            end = End(status, received, self._bytes_out, front.clock() - ex.started, ex.attempts, ex.failure, truncated)
+            pipeline.end(ex, end)
+            if ex.given_id and front.recent is not None:  # nobody can ask for what has no name
+                front.recent.keep(ex, pipeline.names, end)
             ex.interim = self._run = None  # no circles for the collector
             self._connection.finished(self)
 

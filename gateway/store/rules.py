@@ -27,7 +27,8 @@ def sliding_growth(limit: int, window: int, into: int, count: int, before: int, 
     """Seconds until more than `remaining` are left: in this window if some of `before` must fade, else in the next, as `count` does."""
     keep = limit - count - remaining - 1
     if keep >= 0 and before:
-        return max(0, window - keep * window // before - into) / SECOND
+        wait = window - keep * window // before - into
+        return wait / SECOND if wait > 0 else 0.0
     keep = limit - remaining - 1
     if count > keep >= 0:
         return (2 * window - keep * window // count - into) / SECOND

@@ -16,9 +16,10 @@ from gateway.testing import Clock, exchange, host, load
 ROOT = Path(__file__).parents[2]
 ALL = sorted(file.stem for file in (ROOT / "plugins").glob("[a-z]*.py"))
 
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 SAYS: list[tuple[str, object, Callable[[], Exchange], str, bool]] = [
     # plugin, settings, request, what it says, whether it answers
-    ("access_log", None, exchange, "writes a line of 17 fields when it has ended", False),
+    ("access_log", None, exchange, "writes a line of 18 fields when it has ended", False),
     ("body_limit", "1KiB", lambda: exchange("POST", body=b"x"), "takes a body of at most 1024 bytes", False),
     ("concurrency", 2, exchange, "0 of 2 under way here for test, 0 waiting", False),
     ("cors", "*", lambda: exchange(headers={"Origin": "https://a.test"}), "scripts of https://a.test may read the reply", False),
@@ -49,6 +50,15 @@ SAYS: list[tuple[str, object, Callable[[], Exchange], str, bool]] = [
     (
         "security_headers", "api", exchange,
         "sets 9 headers on the reply, takes 87 names off it, sets Cache-Control where there is none", False,
+    ),
+    ("tracing", None, exchange, "begins a trace; 1 of them are sampled", False),
+    (
+        "tracing", None, lambda: exchange(headers={"traceparent": TRACEPARENT}),
+        "continues the trace 0af7651916cd43dd8448eb211c80319c; 1 of them are sampled, whatever their callers say", False,
+    ),
+    (
+        "tracing", "everyone", lambda: exchange(headers={"traceparent": TRACEPARENT}),
+        "continues the trace 0af7651916cd43dd8448eb211c80319c, which its caller has not sampled", False,
     ),
 ]  # fmt: skip
 

@@ -315,7 +315,7 @@ def test_limits_of_one_name_share_counts(settings: object, others: object, share
         about.store = store
         plugins.append(load("rate_limit", written, host=about))
     run(pipeline(plugins[0], upstream=FakeUpstream()), exchange())
-    assert str(plugins[1].explain(exchange())).endswith("1 left, more in 120 s" if shared else "2 left")
+    assert str(plugins[1].explain(exchange())).endswith("1 left, more in 120 s" if shared else ": 2 left")
 
 
 LIMIT = {"limit": 1, "window": "1s"}

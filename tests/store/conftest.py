@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.store.servers import BINARIES, Server
+from tests.store.servers import Server
 
 
 @pytest.fixture(scope="session")
@@ -21,8 +21,6 @@ def valkey_server() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[Server]:
-    if not BINARIES["redis"]:
-        pytest.skip("redis-server is not installed")
     with TemporaryDirectory() as folder:
         server = Server(Path(folder), "redis").start()
         yield server

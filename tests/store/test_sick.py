@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 import trustme
+import uvloop
 
 from gateway.errors import Unavailable
 from gateway.store.contract import Decision, LimitSpec, StoreAway, settled
@@ -109,6 +110,23 @@ async def test_frozen_exact(server: Server) -> None:
         assert not store.state().is_up and "not answered within 25 ms" in store.state().why
         await until(lambda: store.state().is_up)
         assert store.counters["trips"] == 1
+
+
+def test_our_own_loop_standing_still_is_no_fault_of_the_server(server: Server) -> None:
+    """On uvloop, whose timers are looked at before its sockets."""
+
+    async def stand_still() -> None:
+        async with opened(server.url) as store:
+            limits = store.limits([EXACT])
+            for _ in range(8):
+                asked = limits.hit(["a"])
+                for _ in range(3):
+                    time.sleep(0.03)  # whatever blocks the loop
+                    await asyncio.sleep(0)
+                assert (await settled(asked))[0].allowed
+            assert store.counters["trips"] == 0 and server.say("HGET", limits._bounds[0].name("a"), "c") == b"8"
+
+    uvloop.run(stand_still())
 
 
 async def test_frozen_local_first(server: Server) -> None:

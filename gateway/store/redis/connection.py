@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from time import monotonic
 from typing import Any, cast
 
@@ -32,18 +33,19 @@ class Connection(asyncio.Protocol):
         self._lost = lost
         self._transport: asyncio.Transport | None = None
         self._replies = hiredis.Reader()
-        self._pending: deque[tuple[float, Done, bytes]] = deque()
+        self.pending: deque[tuple[list[float], Done, bytes]] = deque()  # each with when its write left, by time.monotonic
+        self._write = [inf]  # when the one that is being gathered left: not yet. Time that our own loop takes is no delay of Redis's
         self._out: list[bytes] = []
         self._loading = 0  # scripts whose loading is unanswered
 
     @property
     def oldest(self) -> float | None:
         """Seconds of time.monotonic; None when all is answered."""
-        return self._pending[0][0] if self._pending else None
+        return self.pending[0][0][0] if self.pending else None
 
     def call(self, command: tuple[Any, ...], done: Done) -> None:
         """`done` is called exactly once: never before this returns, unless too much is unanswered already."""
-        if self._transport is None or len(self._pending) >= MAX_PENDING:
+        if self._transport is None or len(self.pending) >= MAX_PENDING:
             done(StoreAway("too many commands are unanswered" if self._transport else "not connected"))
             return
         self._send(hiredis.pack_command(command), done)
@@ -70,18 +72,19 @@ class Connection(asyncio.Protocol):
         self._tell_all()
 
     def _send(self, data: bytes, done: Done) -> None:
-        self._pending.append((monotonic(), done, data))
+        self.pending.append((self._write, done, data))
         if not self._out:
             self._loop.call_soon(self._flush)
         self._out.append(data)
 
     def _flush(self) -> None:
         out, self._out = self._out, []
+        self._write[0], self._write = monotonic(), [inf]
         if self._transport is not None:
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
 
     def _tell_all(self) -> None:
-        pending, self._pending = self._pending, deque()
+        pending, self.pending = self.pending, deque()
         for _, done, _ in pending:
             done(StoreAway("the connection was lost"))
 
@@ -89,7 +92,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are none by their class
 
     def data_received(self, data: bytes) -> None:
-        replies, pending = self._replies, self._pending
+        replies, pending = self._replies, self.pending
         try:
             replies.feed(data)
             while (reply := replies.gets()) is not False:
@@ -98,7 +101,7 @@ class Connection(asyncio.Protocol):
                     self._load_again(command, done)
                 else:
                     done(reply)
-                if pending is not self._pending:
+                if pending is not self.pending:
                     return  # closed by one of them
         except (hiredis.ProtocolError, IndexError):  # what answers is no Redis
             self.close()

@@ -79,7 +79,7 @@ class Link:
     def is_slow(self) -> bool:
         """Away, or about to be taken for it: who may decide alone should."""
         connection = self._connection
-        return connection is None or ((oldest := connection.oldest) is not None and self._clock() - oldest > PATIENCE)
+        return connection is None or (bool(connection.pending) and self._clock() - connection.pending[0][0][0] > PATIENCE)
 
     def now(self) -> int:
         """The server's time in microseconds, to within half a round trip."""
@@ -100,6 +100,8 @@ class Link:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        with contextlib.suppress(StoreAway):
+            await self.ask("ZREM", GATEWAYS, self._id)  # those who stay need not wait to have our share
         self._drop("stopped")
 
     def call(self, command: tuple[Any, ...], done: Done) -> None:
@@ -276,7 +278,7 @@ class Link:
             self._watching = False
             return
         assert self._loop is not None
-        age = self._clock() - oldest
+        age = max(0.0, self._clock() - oldest)
         if age < STALL:
             self._loop.call_later(STALL - age, self._watch)
         else:

@@ -86,7 +86,8 @@ class SlidingMirror:
         return ()
 
     def _into(self, view: View, now: int) -> int:
-        return min(self._window, max(0, now - view.c * self._window))
+        into = now - view.c * self._window
+        return into if 0 <= into <= self._window else 0 if into < 0 else self._window
 
 
 class LogMirror:
