@@ -99,7 +99,7 @@ class Operations:
         if level == FROM_POLICY and not logger:
             follow(self._front.app.policy.telemetry.log.level)
         elif level not in LEVELS or not isinstance(logger, str):
-            raise ControlError(422, f"level is one of {', '.join(LEVELS)}, or for all loggers {FROM_POLICY}; logger is a name")
+            raise ControlError(422, f"level is one of {', '.join(LEVELS)}, or {FROM_POLICY}, which takes no logger")
         else:
             try:
                 set_level(str(level), logger)
