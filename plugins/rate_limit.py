@@ -385,7 +385,10 @@ class RateLimit(Plugin[RateLimitSettings]):
             return "exempt"
         keys = tuple(limiter.key(ex) for limiter in self._limits)
         found = self._store.peek(keys)
-        return self._explained(keys, found) if isinstance(found, tuple) else self._explained_later(keys, found)
+        if isinstance(found, tuple):
+            return self._explained(keys, found)
+        found.add_done_callback(_seen)
+        return self._explained_later(keys, found)
 
     async def _explained_later(self, keys: tuple[str, ...], soon: Future[Decisions]) -> str:
         try:
@@ -491,6 +494,12 @@ class _Limiter:
         limit = self.spec.limit
         used = limit - decision.remaining
         return f"{used} of {limit} used, {decision.remaining} left, more in {decision.reset:.3g} s" if used else f"{limit} left"
+
+
+def _seen(soon: Future[Decisions]) -> None:
+    """Its failure is no news, should nobody wait for it."""
+    if not soon.cancelled():
+        soon.exception()
 
 
 def _exemption(exempt: Exempt) -> Callable[[Exchange], bool] | None:
