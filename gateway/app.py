@@ -76,6 +76,9 @@ class App:
         self._observed = _observed(self.metrics)
         self._defined: dict[str, Shape] = {}
         self._paths = {route.name: route.match.path for route in policy.routes}
+        self._vital = frozenset(
+            route.name for route in policy.routes if any(entry.plugin.is_vital and entry.mode == "enforce" for entry in route.plugins)
+        )
         self._outbound = outbound or self.running.outbound.call
         self._plugins: dict[int, Plugin[Any]] = {}  # by the identity of their entry: a common one is shared by all routes
         self._mistakes: list[Mistake] = []
@@ -154,6 +157,7 @@ class App:
                 is_ready=self.running.is_ready,
                 metrics=OwnedMetrics(self.metrics, entry.name, route, self._defined),
                 paths=self._paths,
+                vital=self._vital,
                 below=partial(fetch, self.running.pipelines.get),
                 outbound=self._outbound,
                 watched=_watch,
@@ -161,6 +165,7 @@ class App:
                 traces=self._traces,
                 mask=self.mask,
                 is_draining=self.running.is_draining,
+                time=time.time if self.clock is time.monotonic else self.clock,  # a rehearsal's clock counts it itself
                 ask=self.control.call,
             )
             try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,9 @@ from pydantic import Field
 
 from gateway import errors
 from gateway.bearer import CHALLENGE, has_token
+from gateway.by import IPV6_PREFIX, Identities, key_of, missing_parameter, reads_body, verified
 from gateway.config.header import HeaderName, HeaderValue
+from gateway.config.network import Network
 from gateway.config.placeholders import Placeholders
 from gateway.config.settings import Duration, File, Many, NewFile, OneOrMany, Percent, Rate, Settings, Size
 from gateway.config.token import Token
@@ -30,20 +33,23 @@ from gateway.errors import (
     NotFound,
     PayloadTooLarge,
     QuotaExceeded,
+    ReducedCapacity,
     Unauthorized,
     Unavailable,
 )
 from gateway.exchange import Attempt, End, Entity, Exchange, Headers, Reply, new_id
 from gateway.pii import Mask
 from gateway.span import Event, Span, Traces, Value
-from gateway.store.contract import Decision, Decisions, LimitSpec, Store, StoreAway
+from gateway.store.contract import Algorithm, Decision, Decisions, LimitSpec, OnFailure, Period, Soon, Store, StoreAway
 from gateway.template import folded_segments
 from gateway.tracecontext import RANDOM, SAMPLED, Parent, parent, tracestate
 
 __all__ = [
     "CHALLENGE",
+    "IPV6_PREFIX",
     "RANDOM",
     "SAMPLED",
+    "Algorithm",
     "Answers",
     "Attempt",
     "BadRequest",
@@ -67,26 +73,32 @@ __all__ = [
     "Headers",
     "Histogram",
     "Host",
+    "Identities",
     "LimitSpec",
     "Many",
     "Mask",
     "Metric",
     "Metrics",
     "Mode",
+    "Network",
     "NewFile",
     "NoSettings",
     "NotFound",
+    "OnFailure",
     "OneOrMany",
     "Parent",
     "PayloadTooLarge",
     "Percent",
+    "Period",
     "Placeholders",
     "Plugin",
     "QuotaExceeded",
     "Rate",
+    "ReducedCapacity",
     "Reply",
     "Settings",
     "Size",
+    "Soon",
     "Span",
     "Store",
     "StoreAway",
@@ -98,9 +110,13 @@ __all__ = [
     "errors",
     "folded_segments",
     "has_token",
+    "key_of",
+    "missing_parameter",
     "new_id",
     "parent",
+    "reads_body",
     "tracestate",
+    "verified",
 ]
 
 Mode = Literal["enforce", "observe", "off"]
@@ -209,6 +225,7 @@ class Host:
     is_ready: Callable[[], bool]  # false while the gateway drains, or a required check fails
     metrics: Metrics
     paths: Mapping[str, str]  # of the routes, by their names: templates, such as /api/v1/leads/{id}
+    vital: frozenset[str]  # routes that are never refused because there is too much to do, by their names
     below: Fetch  # what `fetch`, `http` and `watch` do, behind their defaults
     outbound: Http
     watched: Watching
@@ -216,6 +233,7 @@ class Host:
     traces: Traces = field(default_factory=Traces)  # which are sampled, and who takes their spans
     mask: Mask = field(default_factory=Mask)  # hides what nobody shall read: telemetry.pii, and secrets
     is_draining: Callable[[], bool] = lambda: False
+    time: Callable[[], float] = time.time  # seconds since 1970, for what others have dated; jumps as the system's clock does
     ask: Callable[[str], Awaitable[Any]] = Control().call  # what the gateway knows of itself, by name; raises ControlError
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -286,11 +304,13 @@ class Plugin(Generic[S]):
     several: ClassVar[bool] = False
     """Of those with `once`: one list may hold several, each with an effect of its own (access_log: to different files)."""
     needs_body: ClassVar[bool] = False
-    """Reads whole bodies: refused at load on a route that streams."""
+    """Reads whole bodies: refused at load on a route that streams. Settings may say so too, by a property of this name."""
     handles_mode: ClassVar[bool] = False
     """Has effects of its own and reads host.mode; for all others `mode: observe` discards what they answer."""
     survives_client: ClassVar[bool] = False
     """Once sent upstream, the exchange runs to its end though the client left."""
+    is_vital: ClassVar[bool] = False
+    """Whoever watches over the gateway asks it: a route with it is never refused because there is too much to do."""
 
     settings: ClassVar[type[Settings]] = NoSettings
     """Filled in from `Plugin[...]`."""
@@ -346,8 +366,8 @@ class Plugin(Generic[S]):
     def on_end(self, ex: Exchange, end: End) -> None:
         """Always, for each plugin whose on_request was reached, also when the client left. Release, count, log."""
 
-    def explain(self, ex: Exchange) -> str | None:
-        """What this plugin would decide for this request, without moving anything: no counter, no call to others.
+    def explain(self, ex: Exchange) -> str | Awaitable[str | None] | None:
+        """What this plugin would decide for this request, without moving anything: no counter, no call to others but the store.
 
         `ex` is no traffic: change it as on_request would, for the plugins below. An `Answers`, or a GatewayError, ends it here.
         """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -151,6 +151,7 @@ def host(
     files: FakeFiles | None = None,
     metrics: Measured | None = None,
     paths: Mapping[str, str] | None = None,
+    vital: Iterable[str] = (),
     sample: float = 1.0,
     spans: list[Span] | None = None,
     pii: Sequence[str] = (),
@@ -160,7 +161,8 @@ def host(
     Ready, and with a policy gone stale, if you say so. Its plugin calls `service` and watches `files`; what lies below it is known once
     it is in a `pipeline`. One that is not ready drains unless you say otherwise; `answers` are those of the operations that a plugin
     asks for by name. The `sample` of traces that begin here is sampled, and their spans are put into the list `spans`, if there is one;
-    `pii` is masked. `paths` are the templates of the routes; the only one is that of `exchange`, "test".
+    `pii` is masked. `paths` are the templates of the routes; the only one is that of `exchange`, "test". `vital` are those
+    that are never refused for want of capacity.
     """
     clock = clock or Clock()
     kept = [] if lines is None else lines
@@ -176,6 +178,7 @@ def host(
         is_ready=lambda: ready,
         metrics=metrics or Measured(),
         paths={"test": "/**"} if paths is None else paths,
+        vital=frozenset(vital),
         has_stale_policy=lambda: stale,
         traces=Traces(sample, None if spans is None else spans.extend),
         mask=Mask(pii),

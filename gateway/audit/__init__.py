@@ -29,6 +29,7 @@ RULES: tuple[Rule, ...] = (
     limits.no_rate_limit,
     limits.rotatable_limit,
     limits.unshared_limit,
+    limits.unknown_consumer,
     limits.limited_health,
     limits.large_body,
     upstreams.unused_upstream,

@@ -14,7 +14,7 @@ def allowed(lane: Lane, plugin: str) -> float:
     entries = [entry for entry in lane.named(plugin) if entry.mode == "enforce"]
     if plugin == "body_limit":
         return float(settings(entries[-1]).max) if entries else float(lane.body)
-    return min((limit.limit / limit.window for entry in entries for limit in settings(entry).limits), default=inf)
+    return min((limit.amount / limit.seconds for entry in entries for limit in settings(entry).limits), default=inf)
 
 
 def given_up(stricter: Lane, looser: Lane) -> str:

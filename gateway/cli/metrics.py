@@ -16,7 +16,11 @@ from gateway.telemetry.metrics.shape import Shape
 HEAD = "| in Prometheus | in OpenTelemetry | labels | what it is |\n| --- | --- | --- | --- |\n"
 POLICY = """
 version: 1
-plugins: [metrics: {legacy: true}]
+plugins:
+  - metrics: {legacy: true}
+  - load_shedding
+  - rate_limit: {limit: 1, window: 1s}
+  - concurrency: 1
 routes: [{match: /, plugins: [respond: 204]}]
 """
 MERGED = {"sum": "", "max": " The greatest of all workers.", "worker": " For each worker."}

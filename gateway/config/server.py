@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic.json_schema import WithJsonSchema
 
 from gateway.config.address import Address, address
 from gateway.config.header import HeaderName, HeaderValue
+from gateway.config.network import Network
 from gateway.config.ports import Admin, Observe
 from gateway.config.settings import Duration, File, Many, OneOrMany, Settings, Size, kind
 
@@ -44,19 +44,7 @@ class Listener(Settings):
         return address(self.address)[1]
 
 
-def _network(value: Any) -> IPv4Network | IPv6Network:
-    if not isinstance(value, str):
-        raise ValueError(f"{kind(value)} is no network; write an address or a CIDR, as in 10.0.0.0/8")
-    try:
-        return ip_network(value)
-    except ValueError as error:
-        if "host bits" in str(error):
-            raise ValueError(f"{kind(value)} is an address inside a network; write {ip_network(value, strict=False)}") from None
-        raise ValueError(f"{kind(value)} is no network; write an address or a CIDR, as in 10.0.0.0/8") from None
-
-
 Workers = Annotated[int, Field(ge=1, le=256)]
-Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network), WithJsonSchema({"type": "string"})]
 
 
 class Limits(Settings):

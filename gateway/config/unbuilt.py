@@ -27,7 +27,6 @@ PLUGINS = frozenset(
         "authorize",
         "cache",
         "compress",
-        "concurrency",
         "enqueue",
         "forward_auth",
         "idempotency",

@@ -21,6 +21,7 @@ SAYS: list[tuple[str, object, Callable[[], Exchange], str, bool]] = [
     # plugin, settings, request, what it says, whether it answers
     ("access_log", None, exchange, "writes a line of 18 fields when it has ended", False),
     ("body_limit", "1KiB", lambda: exchange("POST", body=b"x"), "takes a body of at most 1024 bytes", False),
+    ("concurrency", 2, exchange, "0 of 2 under way here for test, 0 waiting", False),
     ("cors", "*", lambda: exchange(headers={"Origin": "https://a.test"}), "scripts of https://a.test may read the reply", False),
     ("cors", [], lambda: exchange(headers={"Origin": "https://a.test"}), "scripts of https://a.test may not read the reply", False),
     ("cors", "*", exchange, "no Origin: not a browser's request across origins", False),
@@ -32,6 +33,8 @@ SAYS: list[tuple[str, object, Callable[[], Exchange], str, bool]] = [
     ("headers", {"response": {"remove": ["Server"]}}, exchange, "on the reply: removes Server", False),
     ("headers", {}, exchange, "changes nothing", False),
     ("health", None, lambda: exchange("GET", "/health"), "answers 200", True),
+    ("load_shedding", None, exchange, "priority normal", False),
+    ("load_shedding", {"priority": {"low": "test"}}, exchange, "priority low", False),
     ("metrics", None, lambda: exchange("BREW"), "counts as _OTHER /**", False),
     ("metrics", None, lambda: exchange(route=""), "counts as GET of no route", False),
     ("problem_details", None, exchange, "an upstream's 5xx passes when it is JSON, else it is replaced", False),
