@@ -62,8 +62,6 @@ from gateway.plugin import (
 MOST = 10**15 - 1
 ADDRESSES = 4096
 """Clients of which it is remembered whether they are exempt."""
-OVER = 0.05
-"""`max_over` unless it is given: enough that most requests are decided without asking the store."""
 PERIODS: dict[Period, int] = {"minute": 60, "hour": 3600, "day": 86400, "week": 7 * 86400, "month": 0}
 """Seconds. No month tells clients its length: they are not all of one."""
 MONTH = 30.4 * 86400
@@ -144,11 +142,13 @@ class Limit(Settings):
     cost: Amount | dict[Method, Amount] = Field(
         1, description="What a request counts for: a number, or one for each method, as in {POST: 5}; others count 1."
     )
-    exact: bool = Field(False, description="Ask the store of every request, instead of going up to max_over beyond the limit.")
+    exact: bool = Field(
+        False, description="Ask the store of every request. So it is without max_over, too: this one says that it is meant."
+    )
     max_over: Percent | None = Field(
         None,
-        description="How far all gateways on one store may go beyond the limit so that most requests need not wait for the store; 5% "
-        "unless given. A log, and a limit of which this share is less than one for each gateway, is exact.",
+        description="How far all gateways on one store may go beyond the limit, so that most requests need not wait for the store, as in 5%. "
+        "Without it, by nothing. A limit of which this share is less than one for each gateway is exact, too.",
     )
     on_failure: OnFailure | None = Field(
         None,
@@ -222,9 +222,8 @@ class Limit(Settings):
         return self.cost if isinstance(self.cost, int) else 1
 
     def spec(self, name: str) -> LimitSpec:
-        over = 0.0 if self.exact or self.algorithm == "log" else OVER if self.max_over is None else self.max_over
         seconds = 0.0 if self.period is not None else self.seconds
-        return LimitSpec(name, self.amount, seconds, self.algorithm, self.period, self.time_zone, over, self.on_failure)
+        return LimitSpec(name, self.amount, seconds, self.algorithm, self.period, self.time_zone, self.max_over or 0.0, self.on_failure)
 
 
 _SEVERAL: TypeAdapter[list[Limit]] = TypeAdapter(Annotated[list[Limit], Field(min_length=1)])
