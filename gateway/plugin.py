@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +16,10 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origi
 
 from pydantic import Field
 
-from gateway import errors
+from gateway import errors, identity
 from gateway.bearer import CHALLENGE, has_token
 from gateway.config.header import HeaderName, HeaderValue
+from gateway.config.network import Network
 from gateway.config.placeholders import Placeholders
 from gateway.config.settings import Duration, File, Many, OneOrMany, Percent, Rate, Settings, Size
 from gateway.config.token import Token
@@ -59,6 +61,7 @@ __all__ = [
     "Host",
     "Many",
     "Mode",
+    "Network",
     "NoSettings",
     "NotFound",
     "OneOrMany",
@@ -77,6 +80,7 @@ __all__ = [
     "errors",
     "folded_segments",
     "has_token",
+    "identity",
     "new_id",
 ]
 
@@ -115,6 +119,7 @@ class Host:
     watched: Watching
     has_stale_policy: Callable[[], bool] = lambda: False  # the policy's file is newer, and was refused
     is_draining: Callable[[], bool] = lambda: False
+    time: Callable[[], float] = time.time  # seconds since 1970, for what others have dated; jumps as the system's clock does
     ask: Callable[[str], Awaitable[Any]] = Control().call  # what the gateway knows of itself, by name; raises ControlError
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -122,6 +123,7 @@ def host(
     answers: Mapping[str, Any] | None = None,
     service: FakeService | None = None,
     files: FakeFiles | None = None,
+    time: Callable[[], float] = time.time,
 ) -> Host:
     """A host whose store is memory, whose access log is the list `lines`; ready, and with a policy gone stale, if you say so.
 
@@ -144,6 +146,7 @@ def host(
         below=partial(fetch, lambda route: None),
         outbound=(service or FakeService()).call,
         watched=(files or FakeFiles()).watch,
+        time=time,
     )
 
 

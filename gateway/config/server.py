@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
-from pydantic.json_schema import WithJsonSchema
+from pydantic import Field, model_validator
 
 from gateway.config.address import Address, address
+from gateway.config.network import Network
 from gateway.config.ports import Admin, Observe
-from gateway.config.settings import Duration, File, Many, One, OneOrMany, Settings, Size, kind
+from gateway.config.settings import Duration, File, Many, One, OneOrMany, Settings, Size
 
 
 class ListenerTls(Settings):
@@ -36,20 +35,6 @@ class Listener(Settings):
     @property
     def port(self) -> int:
         return address(self.address)[1]
-
-
-def _network(value: Any) -> IPv4Network | IPv6Network:
-    if not isinstance(value, str):
-        raise ValueError(f"{kind(value)} is no network; write an address or a CIDR, as in 10.0.0.0/8")
-    try:
-        return ip_network(value)
-    except ValueError as error:
-        if "host bits" in str(error):
-            raise ValueError(f"{kind(value)} is an address inside a network; write {ip_network(value, strict=False)}") from None
-        raise ValueError(f"{kind(value)} is no network; write an address or a CIDR, as in 10.0.0.0/8") from None
-
-
-Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network), WithJsonSchema({"type": "string"})]
 
 
 class Limits(Settings):

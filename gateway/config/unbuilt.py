@@ -38,15 +38,12 @@ VALUES = {
 
 PLUGINS = frozenset(
     {
-        "authenticate",
         "authorize",
         "cache",
         "compress",
         "concurrency",
         "enqueue",
-        "forward_auth",
         "idempotency",
-        "ip_filter",
         "jobs_api",
         "metrics",
         "purge",
