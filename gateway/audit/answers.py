@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.config.policy import EntrySettings
 from gateway.plugin import Plugin
 
-REFUSING = {"body_limit": "413", "rate_limit": "429"}
+REFUSING = {"authenticate": "401", "body_limit": "413", "ip_filter": "403", "rate_limit": "429"}
 """Built-in plugins that refuse by raising, and with which status."""
 
 

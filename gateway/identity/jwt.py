@@ -9,7 +9,7 @@ from math import inf
 from typing import TYPE_CHECKING, Annotated, Any
 
 from multidict import istr
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gateway.config.settings import Duration, File, Many, OneOrMany, Settings, Size
 from gateway.exchange import Exchange
@@ -36,11 +36,16 @@ def _url(value: str) -> str:
     return value
 
 
+def _text(value: Any) -> Any:
+    """An unset `${JWT_SECRET:-}` without quotes is nothing, and no other than an empty one."""
+    return "" if value is None else value
+
+
 class JwtSettings(Settings):
     """Signed tokens, in `Authorization: Bearer` or in a cookie. One of secret, key, jwks and jwks_url says how they are verified."""
 
     algorithms: OneOrMany[Algorithm] = Field(min_length=1, description="The algorithms that tokens may be signed with, and no others.")
-    secret: str | None = Field(
+    secret: Annotated[str | None, BeforeValidator(_text)] = Field(
         None,
         description="The secret shared with the issuer, for HS256 and the like: 32 random bytes or more. An empty one verifies nothing.",
     )

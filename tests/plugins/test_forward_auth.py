@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from gateway.errors import CallFailed
 from gateway.exchange import Exchange, Headers, Reply
+from gateway.outbound import Outbound
 from gateway.testing import Clock, FakeService, FakeUpstream, exchange, host, load, pipeline, run
 
 URL = "http://auth.test/verify"
@@ -144,9 +145,13 @@ def test_settings_that_are_refused(settings: dict[str, Any]) -> None:
 
 async def test_one_that_hangs_is_given_up() -> None:
     """By the deadline of the call, which is the host's to keep: a real server that never answers."""
-    from gateway.outbound import Outbound
+    over = asyncio.Event()
 
-    server = await asyncio.start_server(lambda reader, writer: asyncio.sleep(60), "127.0.0.1", 0)
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+        writer.close()
+
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
     outbound = Outbound()
     mine = host()
     mine.outbound = outbound.call
@@ -156,5 +161,7 @@ async def test_one_that_hangs_is_given_up() -> None:
         reply = await pipeline(plugin, upstream=FakeUpstream()).answer(exchange())
         assert reply.status == 503
     finally:
+        over.set()
         await outbound.close()
         server.close()
+        await server.wait_closed()
