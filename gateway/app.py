@@ -17,12 +17,19 @@ from gateway.control import Control
 from gateway.detached import fetch
 from gateway.errors import ConfigError, GatewayError, Mistake, NotFound
 from gateway.exchange import Exchange, Reply
-from gateway.pipeline import Entry, Pipeline, no_upstream
+from gateway.pii import Mask
+from gateway.pipeline import Entry, Observed, Pipeline, no_upstream
 from gateway.plugin import Changed, Host, Http, Plugin
 from gateway.router import Route, Router
 from gateway.running import Running
+from gateway.span import Traces
 from gateway.stamp import Stamp, stamp
 from gateway.store.memory import MemoryStore
+from gateway.telemetry.metrics.families import Metrics
+from gateway.telemetry.metrics.owned import OwnedMetrics
+from gateway.telemetry.metrics.shape import Shape
+from gateway.telemetry.tracing.destination import Destination, destination
+from gateway.telemetry.tracing.exporter import SpanExporter
 from gateway.upstream import Target, Upstream
 from gateway.watch import follow
 
@@ -41,30 +48,41 @@ class App:
         upstream: Callable[[str, UpstreamSettings], Upstream] | None = None,
         before: App | None = None,
         outbound: Http | None = None,
+        exporter: Callable[[Destination], SpanExporter] | None = None,
         control: Control | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         """Opens nothing. Raises ConfigError with all that plugins and upstreams refuse of their settings.
 
         `upstream` makes each upstream from its name and settings, `outbound` asks other services, in place of real ones: a rehearsal's
-        are stubs. The counters of `before`, and its upstreams that would be made of the same, live on in this one; so does its
-        `control`, which plugins ask.
+        are stubs. The counters of `before`, and its upstreams that would be made of the same, live on in this one; so do its metrics, and
+        its `control`, which plugins ask. `exporter` makes what sends spans; without it, as in a rehearsal, they are sent nowhere.
         """
         self.policy = policy
         self.running = Running()
         self.clock = clock  # seconds, monotonic
-        self._store: MemoryStore = MemoryStore(clock) if before is None else before._store
+        self.store: MemoryStore = MemoryStore(clock) if before is None else before.store
         self.control: Control = before.control if before is not None else control or Control()
         self._write_line = write_line
+        self.metrics: Metrics = metrics or (Metrics() if before is None else before.metrics)
+        self._observed = _observed(self.metrics)
+        self._defined: dict[str, Shape] = {}
+        self._paths = {route.name: route.match.path for route in policy.routes}
         self._outbound = outbound or self.running.outbound.call
         self._plugins: dict[int, Plugin[Any]] = {}  # by the identity of their entry: a common one is shared by all routes
         self._mistakes: list[Mistake] = []
         self._makings: dict[str, Makings] = {}
+        self._new_exporter: Callable[[Destination], SpanExporter] | None = exporter if before is None else before._new_exporter
+        self._destination = self._where_spans_go()
+        self.running.exporter = self._exporter(before)
+        self._traces = Traces(policy.telemetry.traces.sample, None if self.running.exporter is None else self.running.exporter.record)
+        self.mask = Mask(policy.telemetry.pii)
         make = upstream or self._new_upstream
         self.upstreams = {name: self._upstream(name, settings, make, before) for name, settings in policy.upstreams.items()}
         if upstream is None:  # a rehearsal asks nobody
             self.running.checks += [Check(name, settings, self._outbound) for name, settings in policy.checks.items()]
         self.routes = tuple(self._route(route) for route in policy.routes)
-        self._unrouted = self.running.pipelines[""] = Pipeline(self._entries(policy.plugins, ""), _unrouted)
+        self._unrouted = self.running.pipelines[""] = Pipeline(self._entries(policy.plugins, ""), _unrouted, self._observed)
         if self._mistakes:
             raise ConfigError(policy.in_order(set(self._mistakes)), policy.files)
         self.router = Router(self.routes)
@@ -91,7 +109,8 @@ class App:
 
     def _route(self, route: RouteSettings) -> Route:
         upstream = self.upstreams.get(route.upstream or "")
-        pipeline = Pipeline(self._entries(self.policy.entries_for(route), route.name), no_upstream if upstream is None else upstream.send)
+        entries = self._entries(self.policy.entries_for(route), route.name)
+        pipeline = Pipeline(entries, no_upstream if upstream is None else upstream.send, self._observed)
         self.running.pipelines[route.name] = pipeline
         settings = self.policy.upstreams.get(route.upstream or "")
         return Route(
@@ -119,14 +138,18 @@ class App:
                 clock=self.clock,
                 mode=entry.mode,
                 route=route,
-                store=self._store,
+                store=self.store,
                 log=logging.getLogger(f"gateway.plugins.{entry.name}"),
                 write_line=self._write_line,
                 is_ready=self.running.is_ready,
+                metrics=OwnedMetrics(self.metrics, entry.name, route, self._defined),
+                paths=self._paths,
                 below=partial(fetch, self.running.pipelines.get),
                 outbound=self._outbound,
                 watched=_watch,
                 has_stale_policy=self.running.has_stale_policy,
+                traces=self._traces,
+                mask=self.mask,
                 is_draining=self.running.is_draining,
                 ask=self.control.call,
             )
@@ -135,6 +158,21 @@ class App:
             except ValueError as error:
                 self._mistakes.append(entry.mistake(error))
         return self._plugins.get(id(entry))
+
+    def _where_spans_go(self) -> Destination | None:
+        try:
+            return destination(self.policy)
+        except ValueError as error:
+            self._mistakes.append(self.policy.mistake(("telemetry", "traces", "protocol"), str(error)))
+            return None
+
+    def _exporter(self, before: App | None) -> SpanExporter | None:
+        """The one that runs already, with the spans that wait in it, when it goes to the same place."""
+        if self._destination is None or self._new_exporter is None:
+            return None
+        if before is not None and before._destination == self._destination:
+            return before.running.exporter
+        return self._new_exporter(self._destination)
 
     def _upstream(
         self, name: str, settings: UpstreamSettings, make: Callable[[str, UpstreamSettings], Upstream], before: App | None
@@ -189,6 +227,12 @@ def _tls(settings: UpstreamSettings) -> ssl.SSLContext | None:
 
 def _watch(host: Host, path: Path, changed: Changed) -> None:
     host.spawn(follow(path, changed), f"watching {path}")
+
+
+def _observed(metrics: Metrics) -> Observed:
+    description = "Requests that an entry in `mode: observe` would have answered itself."
+    family = metrics.counter("gateway.observed", description, ("plugin", "route", "status"))
+    return lambda plugin, route, status: family.bind(plugin=plugin, route=route, status=status).add()
 
 
 async def _unrouted(ex: Exchange, pipeline: Pipeline) -> Reply:

@@ -19,6 +19,7 @@ Headers = CIMultiDict[str]
 
 _version: Callable[[Any], int] = getversion  # changes with the fields; no two dicts have the same
 NO_PARAMS: Mapping[str, str] = {}
+NO_HEADERS = Headers()
 BODY_FIELDS = ("Content-Encoding", "Content-MD5", "Digest", "Content-Digest", "Repr-Digest")
 """Fields that describe the bytes of a body and lie once these are replaced (RFC 9110, section 8; RFC 9530)."""
 
@@ -30,7 +31,7 @@ class HeaderBlock:
 
     def __init__(self, headers: Headers) -> None:
         self.headers = headers  # never changed: each exchange has a copy
-        self.serialized = b""  # as they go upstream when no plugin changes them, from the end of the request line on
+        self.serialized = ""  # as they go upstream when no plugin changes them, each after the end of the line before
 
 
 class Exchange:
@@ -38,8 +39,8 @@ class Exchange:
 
     __slots__ = (
         "_json",
-        "_request_id",
         "_version",
+        "added",
         "attempts",
         "block",
         "body_at_hand",
@@ -50,11 +51,14 @@ class Exchange:
         "content_length",
         "depth",
         "failure",
+        "given_id",
         "groups",
         "has_raw_bytes",
         "headers",
         "host",
+        "http_version",
         "interim",
+        "is_proxied",
         "method",
         "notes",
         "params",
@@ -66,6 +70,9 @@ class Exchange:
         "stream",
         "takes_trailers",
         "target",
+        "template",
+        "trace_flags",
+        "trace_id",
         "upgrade",
     )
 
@@ -99,11 +106,16 @@ class Exchange:
         self.content_length = content_length  # None: no body, or a chunked one
         self.body_limit = body_limit  # bytes; a longer body ends as 413
         self.upgrade = upgrade  # "websocket" when the client asks for one
+        self.http_version = "1.1"  # as the client speaks it
+        self.is_proxied = False  # it came through one of server.trusted_proxies
         self.params = NO_PARAMS  # from the route's template
         self.route = ""  # the route's name
+        self.template = ""  # the route's path: /api/v1/leads/{id}
         self.consumer: str | None = None  # who asks; for a plugin that authenticates to set, with claims and groups
         self.claims: Mapping[str, Any] = NO_PARAMS
         self.groups: tuple[str, ...] = ()
+        self.trace_id = ""  # 32 hex digits, set by the plugin that traces, with
+        self.trace_flags = ""  # two more: 01 sampled, 02 random (W3C Trace Context)
         self.attempts: tuple[Attempt, ...] = ()
         self.notes: list[tuple[str, dict[str, object]]] | None = None
         self.interim: Callable[[int, Headers], None] | None = None  # passes a 102 or 103 on to the client
@@ -111,9 +123,10 @@ class Exchange:
         self.has_raw_bytes = False  # a header value may hold bytes that are not UTF-8
         self.depth = 0  # how far down the pipeline it came, and
         self.failure: Exception | None = None  # what its reply tells of, if it failed: both for the pipeline and its front
-        self._request_id = ""
+        self.given_id = ""  # its id, if anybody has asked for it or given it one
         self.body_at_hand: bytes | None = None  # the body when it has been read or replaced
         self.block: HeaderBlock | None = None  # the fields it came with, when its client repeats itself
+        self.added = ""  # fields that `headers` has beyond those of `block`, serialized like these
         self._version = 0
         self._json: Any = None
 
@@ -124,19 +137,33 @@ class Exchange:
 
     @property
     def is_untouched(self) -> bool:
-        """No plugin has changed the fields since `repeats`."""
+        """Since `repeats` no plugin has changed the fields, but for those that were `added`."""
         return _version(self.headers) == self._version
+
+    def add_header(self, name: str, value: str) -> None:
+        """`headers.add`, and the cheaper way for one field more: those the client repeats need not be serialized anew for it.
+
+        Raises ValueError for a value of more than one line.
+        """
+        if "\n" in value or "\r" in value or "\0" in value:  # RFC 9110, section 5.5
+            raise ValueError(f"the value of {name} is not one line")
+        headers = self.headers
+        is_untouched = _version(headers) == self._version
+        headers.add(name, value)
+        if is_untouched:
+            self.added += f"\r\n{name}: {value}"
+            self._version = _version(headers)
 
     @property
     def request_id(self) -> str:
         """Made when first asked for, so that every exchange can be named, with or without the plugin of that name."""
-        if not self._request_id:
-            self._request_id = new_id()
-        return self._request_id
+        if not self.given_id:
+            self.given_id = new_id()
+        return self.given_id
 
     @request_id.setter
     def request_id(self, value: str) -> None:
-        self._request_id = value
+        self.given_id = value
 
     async def body(self, limit: int | None = None) -> bytes:
         """The whole body, read once and kept. Raises PayloadTooLarge past `limit` (default: the route's) and what cut it."""
@@ -190,7 +217,10 @@ class Exchange:
                 twin.headers.popall(name, None)
             else:
                 twin.headers[name] = value
-        twin.params, twin.route, twin.request_id = self.params, self.route, self.request_id
+        twin.params, twin.route, twin.template, twin.request_id = self.params, self.route, self.template, self.request_id
+        if self.trace_id:
+            twin.trace_id, twin.trace_flags = self.trace_id, self.trace_flags
+            twin.headers["traceparent"] = f"00-{self.trace_id}-{new_id()[:16]}-{self.trace_flags}"  # who traces it is above
         twin.consumer, twin.claims, twin.groups = self.consumer, self.claims, self.groups
         twin.body_at_hand = self.body_at_hand
         twin.has_raw_bytes = self.has_raw_bytes
@@ -295,15 +325,50 @@ class Reply:
 class Attempt:
     """One try at one upstream target."""
 
-    __slots__ = ("duration", "error", "headers", "number", "status", "target")
+    __slots__ = ("_headers", "_shared", "added", "duration", "error", "number", "status", "target")
 
     def __init__(self, number: int, target: str, headers: Headers) -> None:
+        """`headers` are the exchange's, and stay as they are."""
         self.number = number  # from 1
         self.target = target
-        self.headers = headers  # of this try alone: a traceparent goes here
+        self.added = ""  # fields of this try alone, serialized, while `headers` was not asked for
         self.status: int | None = None
         self.error: GatewayError | None = None
         self.duration = 0.0  # seconds to the head of the answer
+        self._shared = headers
+        self._headers: Headers | None = None
+
+    @property
+    def headers(self) -> Headers:
+        """Of this try alone: copied when first asked for."""
+        if self._headers is None:
+            self._headers = self._shared.copy()
+            for line in self.added.split("\r\n")[1:]:
+                name, _, value = line.partition(": ")
+                self._headers.add(name, value)
+            self.added = ""
+        return self._headers
+
+    def forget_headers(self) -> None:
+        """They were sent, and may hold credentials: who keeps the attempt need not keep them."""
+        self._shared, self._headers, self.added = NO_HEADERS, None, ""
+
+    @property
+    def is_untouched(self) -> bool:
+        """Its fields are the exchange's, and those that were `added`."""
+        return self._headers is None
+
+    def add_header(self, name: str, value: str) -> None:
+        """`headers.add`, and the cheaper way for one field more: nothing is copied or serialized anew for it.
+
+        Raises ValueError for a value of more than one line.
+        """
+        if "\n" in value or "\r" in value or "\0" in value:  # RFC 9110, section 5.5
+            raise ValueError(f"the value of {name} is not one line")
+        if self._headers is None:
+            self.added += f"\r\n{name}: {value}"
+        else:
+            self._headers.add(name, value)
 
 
 class End:

@@ -6,7 +6,7 @@ Every route is looked at by itself, without the router's tree; a property test h
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.conditions import ANY, header_is, host_is, path_is, query_has
 from gateway.exchange import Exchange
@@ -48,6 +48,21 @@ def choose(routes: Sequence[Route], ex: Exchange) -> Choice:
     reasons = {id(route): (_why(winner, first, order),) for order, route in taking}
     near = tuple(NearMiss(route, refused[id(route)] or reasons[id(route)]) for route, _ in fitting if route is not winner)
     return Choice(winner, near)
+
+
+def passed_over(routes: Sequence[Route], ex: Exchange) -> tuple[NearMiss, ...]:
+    """The near misses of an exchange that took `ex.route`, by its method, host and path alone: nothing else of it need be known."""
+    segments, preflight = folded_segments(ex.path), ex.method == "OPTIONS"
+    near = []
+    for route in routes:
+        template = parse(route.path, loose=route.loose)
+        if route.name == ex.route or preflight or not _fits(template, segments):
+            continue  # whether an OPTIONS was a preflight, and of what, is not known
+        reasons = tuple(_refusals(replace(route, headers={}, query={}), template, ex, ex.method))
+        if not reasons and (route.headers or route.query):
+            reasons = ("it has conditions on headers or query, of which nothing is kept",)
+        near.append(NearMiss(route, reasons or (f"it takes the request too; {ex.route} goes before it",)))
+    return tuple(near)
 
 
 def _fits(template: Template, segments: Sequence[str]) -> bool:

@@ -17,6 +17,11 @@ log = logging.getLogger("gateway.pipeline")
 Send = Callable[[Exchange, "Pipeline"], Awaitable[Reply]]
 """Ask the upstream: raises a GatewayError when there is no answer to pass on."""
 
+Observed = Callable[[object, str, object], None]
+"""Count what a plugin would have answered in `mode: observe`: its name, the route, the status."""
+OBSERVE = "observe"
+"""The kind of a note that tells of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -44,23 +49,25 @@ class Pipeline:
         "_body",
         "_down",
         "_ends",
-        "_names",
+        "_observed",
         "_up",
         "depth",
         "entries",
-        "is_async",
+        "names",
+        "needs_task",
         "send",
         "survives_client",
         "watches_attempts",
     )
 
-    def __init__(self, entries: Sequence[Entry], send: Send = no_upstream) -> None:
+    def __init__(self, entries: Sequence[Entry], send: Send = no_upstream, observed: Observed | None = None) -> None:
         self.entries = tuple(entry for entry in entries if entry.mode != "off")
         self.send = send
         self.depth = len(self.entries)
-        self._names = tuple(entry.name for entry in self.entries)
-        self._down = tuple((n, hook, _is_async(hook)) for n, entry in enumerate(self.entries) if (hook := _request_hook(entry)))
-        responders = [(n, hook, _is_async(hook)) for n, entry in enumerate(self.entries) if (hook := _hook(entry, "on_response"))]
+        self._observed = observed if any(entry.mode == "observe" for entry in self.entries) else None
+        self.names = tuple(entry.name for entry in self.entries)
+        self._down = tuple((n, hook) for n, entry in enumerate(self.entries) if (hook := _request_hook(entry)))
+        responders = [(n, hook) for n, entry in enumerate(self.entries) if (hook := _hook(entry, "on_response"))]
         bodies = [(n, _hook(entry, "on_chunk"), _hook(entry, "on_body_end")) for n, entry in enumerate(self.entries)]
         enders = [(n, hook) for n, entry in enumerate(self.entries) if (hook := _hook(entry, "on_end"))]
         depths = range(self.depth + 1)
@@ -75,7 +82,7 @@ class Pipeline:
         self._attempt = tuple((n, hook) for n, entry in enumerate(self.entries) if (hook := _hook(entry, "on_attempt")))
         self.watches_attempts = bool(self._attempt)
         self.survives_client = any(entry.plugin.survives_client for entry in self.entries)
-        self.is_async = any(step[2] for step in (*self._down, *responders))
+        self.needs_task = any(_is_async(hook) for _, hook in (*self._down, *responders))
         self._below: dict[int, Pipeline] = {}
 
     async def answer(self, ex: Exchange) -> Reply:
@@ -85,9 +92,9 @@ class Pipeline:
         """
         found: Any
         try:
-            for ex.depth, hook, is_async in self._down:
+            for ex.depth, hook in self._down:
                 found = hook(ex)
-                if is_async:
+                if found is not None and not isinstance(found, Reply):
                     found = await found
                 if found is not None:
                     reply: Reply = found
@@ -101,10 +108,10 @@ class Pipeline:
             raise
         except Exception as error:
             reply = _told(ex, self._blame(ex.depth, "on_request", ex, error))
-        for n, hook, is_async in self._up[ex.depth]:
+        for n, hook in self._up[ex.depth]:
             try:
                 found = hook(ex, reply)
-                if is_async:
+                if found is not None and not isinstance(found, Reply):
                     found = await found
             except GatewayError as error:
                 found = _told(ex, error)
@@ -150,9 +157,13 @@ class Pipeline:
                 hook(ex, end)
             except Exception as error:
                 self._blame(n, "on_end", ex, error)
+        if self._observed is not None and ex.notes is not None:
+            for kind, fields in ex.notes:
+                if kind == OBSERVE:
+                    self._observed(fields["plugin"], ex.route, fields["status"])
 
     def _blame(self, n: int, hook: str, ex: Exchange, error: Exception) -> PluginError:
-        name = self._names[n] if n < self.depth else "the gateway"
+        name = self.names[n] if n < self.depth else "the gateway"
         log.error("%s: %s failed: route=%s request_id=%s", name, hook, ex.route, ex.request_id, exc_info=error)
         return PluginError(reason=f"{name}.{hook}: {type(error).__name__}: {error}")
 
@@ -193,33 +204,37 @@ def _request_hook(entry: Entry) -> Any:
     hook = _hook(entry, "on_request")
     if hook is None or entry.mode == "enforce" or entry.plugin.handles_mode:
         return hook
-    return _observed(entry.name, hook, _is_async(hook))
+    return _observed(entry.name, hook)
 
 
-def _observed(name: str, hook: Any, is_async: bool) -> Any:
+def _observed(name: str, hook: Any) -> Any:
     """The same hook, but what it would have answered is only noted."""
 
-    def outcome(ex: Exchange, status: int | None) -> None:
-        if status is not None:
-            ex.note("observe", plugin=name, status=status)
+    def outcome(ex: Exchange, status: int) -> None:
+        ex.note(OBSERVE, plugin=name, status=status)
 
-    def observe(ex: Exchange) -> None:
+    async def later(ex: Exchange, answer: Any) -> None:
         try:
-            reply = hook(ex)
+            reply = await answer
         except GatewayError as error:
             outcome(ex, error.status)
         else:
-            outcome(ex, None if reply is None else reply.status)
+            if reply is not None:
+                outcome(ex, reply.status)
+
+    def observe(ex: Exchange) -> Any:
+        try:
+            found = hook(ex)
+        except GatewayError as error:
+            return outcome(ex, error.status)
+        if isinstance(found, Reply):
+            return outcome(ex, found.status)
+        return None if found is None else later(ex, found)
 
     async def observe_async(ex: Exchange) -> None:
-        try:
-            reply = await hook(ex)
-        except GatewayError as error:
-            outcome(ex, error.status)
-        else:
-            outcome(ex, None if reply is None else reply.status)
+        await later(ex, hook(ex))
 
-    return observe_async if is_async else observe
+    return observe_async if _is_async(hook) else observe
 
 
 def _is_async(hook: Any) -> bool:

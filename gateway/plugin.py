@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args, get_origin
 
 from pydantic import Field
 
@@ -36,35 +36,48 @@ from gateway.errors import (
     Unavailable,
 )
 from gateway.exchange import Attempt, End, Entity, Exchange, Headers, Reply, new_id
+from gateway.pii import Mask
+from gateway.span import Event, Span, Traces, Value
 from gateway.store.memory import Decision, MemoryStore
 from gateway.template import folded_segments
+from gateway.tracecontext import RANDOM, SAMPLED, Parent, parent, tracestate
 
 __all__ = [
     "CHALLENGE",
+    "RANDOM",
+    "SAMPLED",
     "Answers",
     "Attempt",
     "BadRequest",
     "CallFailed",
     "ControlError",
+    "Counter",
     "Decision",
     "Duration",
     "End",
     "Entity",
+    "Event",
     "Exchange",
     "Field",
     "File",
     "Forbidden",
     "GatewayError",
+    "Gauge",
     "HeaderName",
     "HeaderValue",
     "Headers",
+    "Histogram",
     "Host",
     "Many",
+    "Mask",
+    "Metric",
+    "Metrics",
     "Mode",
     "Network",
     "NoSettings",
     "NotFound",
     "OneOrMany",
+    "Parent",
     "PayloadTooLarge",
     "Percent",
     "Placeholders",
@@ -74,23 +87,100 @@ __all__ = [
     "Reply",
     "Settings",
     "Size",
+    "Span",
     "Token",
+    "Traces",
     "Unauthorized",
     "Unavailable",
+    "Value",
     "errors",
     "folded_segments",
     "has_token",
     "identity",
     "new_id",
+    "parent",
+    "tracestate",
 ]
 
 Mode = Literal["enforce", "observe", "off"]
+
+DURATION = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+"""Seconds: the bounds that OpenTelemetry's semantic conventions advise for the durations of requests."""
 
 
 class Answers(str):
     """An explanation of a plugin that answers: nothing below it is reached."""
 
     __slots__ = ()
+
+
+class Counter(Protocol):
+    """What only grows."""
+
+    def add(self, amount: float = 1.0) -> None: ...
+
+
+class Gauge(Protocol):
+    """What is so now."""
+
+    def add(self, amount: float = 1.0) -> None: ...
+
+    def set(self, value: float) -> None: ...
+
+
+class Histogram(Protocol):
+    """How values are distributed over buckets."""
+
+    def observe(self, value: float) -> None: ...
+
+
+B = TypeVar("B", covariant=True)
+
+
+class Metric(Protocol[B]):
+    """One metric. Bind it in `__init__`, or keep what is bound: binding looks things up, counting does not."""
+
+    def bind(self, **labels: object) -> B:
+        """What counts for these values of the labels; those with dots are given as `**{"http.route": ...}`.
+
+        The same for the same values, after a reload too. Beyond `series` different ones, all count as "other".
+        """
+
+
+class Metrics(Protocol):
+    """Metrics of a plugin's own, named as OpenTelemetry does: `cache.hits` is gateway_cache_hits_total in Prometheus.
+
+    The labels `plugin` and `route` come first and are filled in. Names of OpenTelemetry's semantic conventions (`http.`) stay as they are,
+    and have only the labels that are given. Raises ValueError when another plugin of the policy means something else by the name.
+    """
+
+    def counter(
+        self, name: str, description: str, labels: Sequence[str] = (), *, unit: str = "", series: int = 1000
+    ) -> Metric[Counter]: ...
+
+    def gauge(
+        self,
+        name: str,
+        description: str,
+        labels: Sequence[str] = (),
+        *,
+        unit: str = "",
+        merge: Literal["sum", "max", "worker"] = "sum",
+        series: int = 1000,
+    ) -> Metric[Gauge]:
+        """`merge`: what it is over all workers. A worker that has ended has none."""
+
+    def histogram(
+        self,
+        name: str,
+        description: str,
+        labels: Sequence[str] = (),
+        *,
+        unit: str = "s",
+        bounds: Sequence[float] = DURATION,
+        series: int = 1000,
+    ) -> Metric[Histogram]:
+        """`bounds`: the upper ends of its buckets; each counts what is at most that. `unit`: "s", "By" or "1"."""
 
 
 class NoSettings(Settings):
@@ -114,10 +204,14 @@ class Host:
     log: logging.Logger
     write_line: Callable[[bytes], None]  # one line of the access log; never blocks
     is_ready: Callable[[], bool]  # false while the gateway drains, or a required check fails
+    metrics: Metrics
+    paths: Mapping[str, str]  # of the routes, by their names: templates, such as /api/v1/leads/{id}
     below: Fetch  # what `fetch`, `http` and `watch` do, behind their defaults
     outbound: Http
     watched: Watching
     has_stale_policy: Callable[[], bool] = lambda: False  # the policy's file is newer, and was refused
+    traces: Traces = field(default_factory=Traces)  # which are sampled, and who takes their spans
+    mask: Mask = field(default_factory=Mask)  # hides what nobody shall read: telemetry.pii, and secrets
     is_draining: Callable[[], bool] = lambda: False
     time: Callable[[], float] = time.time  # seconds since 1970, for what others have dated; jumps as the system's clock does
     ask: Callable[[str], Awaitable[Any]] = Control().call  # what the gateway knows of itself, by name; raises ControlError
@@ -215,14 +309,25 @@ class Plugin(Generic[S]):
     async def stop(self) -> None:
         """After the last request; also right after a failed start."""
 
-    def on_request(self, ex: Exchange) -> Reply | Coroutine[Any, Any, Reply | None] | None:
-        """Going down: a Reply answers here, None goes on, a GatewayError is an answer too."""
+    @classmethod
+    def placeholders(cls, settings: S) -> Iterable[tuple[tuple[str, ...], str]]:
+        """The parameters of the route that the settings name, each with the keys that lead there: `(("query", "set", "lead"), "id")`.
+
+        One that the path of a route with this entry lacks is a mistake of the policy, told at these keys.
+        """
+        return ()
+
+    def on_request(self, ex: Exchange) -> Reply | Awaitable[Reply | None] | None:
+        """Going down: a Reply answers here, None goes on, a GatewayError is an answer too.
+
+        One that must only sometimes wait is a plain `def` and returns a Future then: an `async def` costs every exchange a task.
+        """
         return None
 
     def on_attempt(self, ex: Exchange, attempt: Attempt) -> None:
         """Before each try at the upstream. Never async: it stands between a picked connection and its use."""
 
-    def on_response(self, ex: Exchange, reply: Reply) -> Reply | Coroutine[Any, Any, Reply | None] | None:
+    def on_response(self, ex: Exchange, reply: Reply) -> Reply | Awaitable[Reply | None] | None:
         """Coming up, before the first byte: change the head in place, or return another reply."""
         return None
 

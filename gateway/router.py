@@ -114,7 +114,7 @@ class Router:
             }
 
     def find(self, ex: Exchange) -> Route:
-        """The route of `ex`, whose `route` and `params` are set. Raises NotFound, and MethodNotAllowed with what is allowed.
+        """The route of `ex`, whose `route`, `template` and `params` are set. Raises NotFound, and MethodNotAllowed with what is allowed.
 
         A CORS preflight is routed by the method it asks for (Fetch, CORS-preflight fetch), any other OPTIONS by itself.
         """
@@ -126,6 +126,7 @@ class Router:
             route = routes.get(method)
             if route is not None:
                 ex.route = route.name
+                ex.template = route.path
                 return route
         return self._search(ex, method)
 
@@ -138,6 +139,7 @@ class Router:
                         break
                 else:
                     ex.route = route.name
+                    ex.template = route.path
                     ex.params = _params(ex.path, names) if names else NO_PARAMS
                     return route
         raise self._refusal(ex, segments)

@@ -11,6 +11,7 @@ from gateway.checks import Check
 from gateway.outbound import Outbound
 from gateway.pipeline import Pipeline
 from gateway.plugin import Host, Plugin
+from gateway.telemetry.tracing.exporter import SpanExporter
 from gateway.upstream import Upstream
 
 log = logging.getLogger("gateway")
@@ -29,6 +30,8 @@ class Running:
         self.checks: list[Check] = []
         self.upstreams: list[Upstream] = []  # its own, to be started and stopped
         self.inherited: list[Upstream] = []  # they run already, and are their last owner's until `succeed`
+        self.exporter: SpanExporter | None = None  # of spans; held together with the policies before and after, if they have the same
+        self._holds = False  # the exporter
         # By the name of their route; "": of what no route matches. Not held here, for one that is used outlives the others.
         self.pipelines: WeakValueDictionary[str, Pipeline] = WeakValueDictionary()
         self.outbound = Outbound()
@@ -45,6 +48,9 @@ class Running:
 
     async def start(self) -> None:
         """Start upstreams and plugins, in order. When one fails those started are stopped, and its error is raised."""
+        if self.exporter is not None:
+            self.exporter.hold()
+            self._holds = True
         for upstream in self.upstreams:
             upstream.start()
         await asyncio.gather(*(check.look() for check in self.checks))
@@ -75,6 +81,9 @@ class Running:
         await self.outbound.close()
         for upstream in self.upstreams:
             upstream.stop()
+        if self.exporter is not None and self._holds:
+            self._holds = False
+            await self.exporter.release()
 
     def succeed(self, before: Running) -> None:
         """Own from now on what was inherited from `before`, which will be stopped without it."""

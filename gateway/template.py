@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 REST = "/**"
 
-_PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _UNREACHABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\\%?#*{}]")
-_SEGMENT_PARAMETERS = re.compile(r";[^/]*")
+_SEGMENTPARAMETERS = re.compile(r";[^/]*")
 
 
 class Template(NamedTuple):
@@ -27,7 +27,7 @@ class Template(NamedTuple):
 
     def folded(self) -> tuple[str | None, ...]:
         """The literals as `folded_segments` gives those of a path."""
-        return tuple(None if segment is None else fold(_SEGMENT_PARAMETERS.sub("", segment)) for segment in self.segments)
+        return tuple(None if segment is None else fold(_SEGMENTPARAMETERS.sub("", segment)) for segment in self.segments)
 
 
 def parse(path: str, *, loose: bool = True) -> Template:
@@ -42,7 +42,7 @@ def parse(path: str, *, loose: bool = True) -> Template:
     names: list[tuple[int, str]] = []
     segments: list[str | None] = []
     for place, segment in enumerate(written):
-        if parameter := _PARAMETER.fullmatch(segment):
+        if parameter := PARAMETER.fullmatch(segment):
             names.append((place, parameter[1]))
             segments.append(None)
         else:
@@ -74,7 +74,7 @@ def folded_segments(path: str) -> list[str]:
     """The segments of a canonical path without what loose routes ignore: case, a trailing slash, `;parameters`."""
     path = fold(path)
     if ";" in path:
-        path = _SEGMENT_PARAMETERS.sub("", path)
+        path = _SEGMENTPARAMETERS.sub("", path)
     segments = path.split("/")
     if segments[-1] == "":
         segments.pop()

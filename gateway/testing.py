@@ -17,15 +17,20 @@ from typing import Any
 
 from gateway.control import Arguments, Control
 from gateway.detached import fetch
-from gateway.errors import CallFailed
+from gateway.errors import CallFailed, GatewayError
 from gateway.exchange import Attempt, End, Exchange, Headers, Reply
+from gateway.pii import Mask
 from gateway.pipeline import Entry, Pipeline, no_upstream
 from gateway.plugin import Host, Mode, Plugin
 from gateway.registry import Registry
 from gateway.rehearsal.clock import Clock as Clock
+from gateway.span import Span, Traces
 from gateway.store.memory import MemoryStore
 from gateway.stream import Stream
 from gateway.target import canonical
+from gateway.telemetry.metrics.families import Metrics
+from gateway.telemetry.metrics.owned import OwnedMetrics
+from gateway.telemetry.metrics.reading import merge
 
 
 @dataclass(slots=True)
@@ -37,14 +42,16 @@ class FakeUpstream:
     attempts: list[Attempt] = field(default_factory=list)
 
     async def send(self, ex: Exchange, pipeline: Pipeline) -> Reply:
-        attempt = Attempt(len(ex.attempts) + 1, "http://upstream.test", ex.headers.copy())
+        attempt = Attempt(len(ex.attempts) + 1, "http://upstream.test", ex.headers)
         ex.attempts = (*ex.attempts, attempt)
         pipeline.attempt(ex, attempt)
         self.attempts.append(attempt)
         self.requests.append((ex.method, ex.target, attempt.headers, await ex.body()))
         if isinstance(self.reply, Exception):
+            attempt.error = self.reply if isinstance(self.reply, GatewayError) else None
             raise self.reply
         reply = self.reply(ex) if callable(self.reply) else self.reply
+        attempt.status = reply.status
         reply.upstream = attempt.target
         return reply
 
@@ -111,6 +118,25 @@ def streamed(*pieces: bytes) -> Stream:
     return stream
 
 
+class Measured(OwnedMetrics):
+    """Metrics in memory, and what they count."""
+
+    def __init__(self) -> None:
+        self._all = Metrics()
+        super().__init__(self._all, "test", "", {})
+
+    def value(self, name: str, **labels: object) -> float:
+        """Of a counter or gauge, by the name it was made with; of a histogram, how many it observed. Over all series with these labels."""
+        found = 0.0
+        for merged in merge([self._all.read()]):
+            if merged.shape.name in (name, f"gateway.{name}"):
+                for values, slots in merged.series.items():
+                    known = dict(zip(merged.labels, values, strict=True))
+                    if all(known.get(label) == str(value) for label, value in labels.items()):
+                        found += sum(slots[1:]) if merged.shape.kind == "histogram" else slots[0]
+        return found
+
+
 def host(
     *,
     clock: Callable[[], float] | None = None,
@@ -124,11 +150,18 @@ def host(
     service: FakeService | None = None,
     files: FakeFiles | None = None,
     time: Callable[[], float] = time.time,
+    metrics: Measured | None = None,
+    paths: Mapping[str, str] | None = None,
+    sample: float = 1.0,
+    spans: list[Span] | None = None,
+    pii: Sequence[str] = (),
 ) -> Host:
-    """A host whose store is memory, whose access log is the list `lines`; ready, and with a policy gone stale, if you say so.
+    """A host whose store and metrics are memory, whose access log is the list `lines`; ready, and with a policy gone stale, if you say so.
 
     Its plugin calls `service` and watches `files`; what lies below it is known once it is in a `pipeline`. One that is not ready drains
-    unless you say otherwise; `answers` are those of the operations that a plugin asks for by name.
+    unless you say otherwise; `answers` are those of the operations that a plugin asks for by name. The `sample` of traces that begin here
+    is sampled, and their spans are put into the list `spans`, if there is one; `pii` is masked. `paths` are the templates of the routes;
+    the only one is that of `exchange`, "test".
     """
     clock = clock or Clock()
     kept = [] if lines is None else lines
@@ -140,7 +173,11 @@ def host(
         log=logging.getLogger("gateway.test"),
         write_line=kept.append,
         is_ready=lambda: ready,
+        metrics=metrics or Measured(),
+        paths={"test": "/**"} if paths is None else paths,
         has_stale_policy=lambda: stale,
+        traces=Traces(sample, None if spans is None else spans.extend),
+        mask=Mask(pii),
         is_draining=lambda: not ready if draining is None else draining,
         ask=_control(answers or {}).call,
         below=partial(fetch, lambda route: None),

@@ -13,7 +13,7 @@ from multidict import istr
 from pydantic import AfterValidator
 from pydantic.json_schema import WithJsonSchema
 
-from gateway.plugin import End, Exchange, Field, GatewayError, Host, Many, Plugin, Settings, errors
+from gateway.plugin import End, Exchange, Field, GatewayError, Host, Many, Mask, Plugin, Settings, errors
 
 LONGEST = 1024
 """Characters of a value from outside that are kept."""
@@ -25,7 +25,7 @@ SECRET = frozenset({"authorization", "cookie", "proxy-authorization", "set-cooki
 
 FieldName = Literal[
     "time", "level", "method", "scheme", "host", "path", "query", "status", "duration_ms", "bytes_in", "bytes_out", "client",
-    "request_id", "route", "upstream", "attempts", "user_agent", "consumer", "error", "reason",
+    "request_id", "trace_id", "route", "upstream", "attempts", "user_agent", "consumer", "error", "reason",
 ]  # fmt: skip
 FIELDS: tuple[FieldName, ...] = get_args(FieldName)
 DEFAULT = tuple(name for name in FIELDS if name not in ("scheme", "host", "query"))
@@ -70,6 +70,7 @@ class AccessLog(Plugin[AccessLogSettings]):
     def __init__(self, settings: AccessLogSettings, host: Host) -> None:
         super().__init__(settings, host)
         self._write = host.write_line
+        self._mask = host.mask
         self._fields = settings.fields
         places = [FIELDS.index(name) for name in settings.fields]
         self._choose: Callable[[tuple[object, ...]], tuple[object, ...]] = itemgetter(*places, places[0])  # of one place, no tuple comes
@@ -79,12 +80,12 @@ class AccessLog(Plugin[AccessLogSettings]):
         self._prefix = ""
 
     def on_end(self, ex: Exchange, end: End) -> None:
-        chosen = self._choose(_facts(self._time(), ex, end))
+        chosen = self._choose(_facts(self._time(), ex, end, self._mask))
         line: dict[str, Any] = {name: value for name, value in zip(self._fields, chosen, strict=False) if value is not None}
         if self._headers and (headers := self._chosen_headers(ex)):
             line["headers"] = headers
         if ex.notes is not None:
-            line["notes"] = [{"kind": kind, **fields} for kind, fields in ex.notes]
+            line["notes"] = [{"kind": kind, **self._mask.fields(fields)} for kind, fields in ex.notes]
         self._write(_encode(line))
 
     def explain(self, ex: Exchange) -> str:
@@ -111,7 +112,7 @@ def _short(text: str) -> str:
     return text if len(text) <= LONGEST else text[:LONGEST] + "..."
 
 
-def _facts(now: str, ex: Exchange, end: End) -> tuple[object, ...]:
+def _facts(now: str, ex: Exchange, end: End, mask: Mask) -> tuple[object, ...]:
     """What FIELDS name, in their order; None: not known. All of it, for choosing before would cost a call for each."""
     status, attempts = end.status, end.attempts
     error = _word(end) if end.error is not None or end.truncated or status is None else None
@@ -122,14 +123,15 @@ def _facts(now: str, ex: Exchange, end: End) -> tuple[object, ...]:
         ex.method,
         ex.scheme,
         ex.host,
-        _short(ex.path),
-        _short(ex.query) or None,
+        _short(mask.path(ex.path, ex.params) if ex.params else ex.path),
+        _short(mask.query(ex.query)) or None if ex.query else None,
         status,
         int(end.duration * 1e6 + 0.5) / 1000,
         end.bytes_in,
         end.bytes_out,
         ex.client,
         ex.request_id,
+        ex.trace_id or None,
         ex.route or None,
         attempts[-1].target if attempts else None,
         len(attempts),

@@ -5,6 +5,7 @@ It answers OPTIONS like any other method: a preflight carries no credentials, so
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import Any
 
 from pydantic import model_validator
@@ -66,6 +67,8 @@ class AuthenticateSettings(MethodSettings):
 class Authenticate(Plugin[AuthenticateSettings]):
     """In `mode: observe` nobody is refused; headers that tell who asks are still taken off, and put on for whom they are true."""
 
+    once = True
+
     def __init__(self, settings: AuthenticateSettings, host: Host) -> None:
         super().__init__(settings, host)
         ways = settings.any or settings.all or (settings,)
@@ -78,53 +81,57 @@ class Authenticate(Plugin[AuthenticateSettings]):
         self._needs = bool(self._groups or self._claims)
         self._forwarding = identity.Forwarding(settings.forward)
         self._challenges = _headers(method.challenge for method in self._methods)
-        if any(method.waits for method in self._methods):
-            self.on_request = self._on_request_later  # type: ignore[assignment, method-assign]
 
     async def start(self) -> None:
         for method in self._methods:
             method.start()
 
-    def on_request(self, ex: Exchange) -> None:
+    def on_request(self, ex: Exchange) -> Coroutine[Any, Any, None] | None:
         self._forwarding.clean(ex)
         proved = [self._step(ex, step) for step in self._steps]
+        if any(isinstance(outcome, identity.Method) for outcome in proved):
+            return self._later(ex)
         self._admit(ex, proved)
+        return None
 
-    async def _on_request_later(self, ex: Exchange) -> None:
-        """The same, where an answer may have to be waited for."""
-        self._forwarding.clean(ex)
-        proved = [await self._step_later(ex, step) for step in self._steps]
-        self._admit(ex, proved)
+    async def _later(self, ex: Exchange) -> None:
+        self._admit(ex, [await self._step_later(ex, step) for step in self._steps])
 
     def explain(self, ex: Exchange) -> str:
         self._forwarding.clean(ex)
         proved = [self._step(ex, step) for step in self._steps]
         for outcome in proved:
-            if isinstance(outcome, identity.Refusal) and outcome.is_outage:
-                return f"would wait for what decides: {outcome.reason}"
+            if isinstance(outcome, identity.Method):
+                return outcome.later
         self._admit(ex, proved)
         if ex.consumer is None:
             return "no credentials: passes as nobody"
         return f"is {ex.consumer}" + (f", in {', '.join(ex.groups)}" if ex.groups else "")
 
     def _step(self, ex: Exchange, methods: tuple[identity.Method, ...]) -> Any:
-        """The Identity that one of the methods proves; else the first Refusal; None when there are no credentials."""
+        """The Identity that one of the methods proves; else the first Refusal; None when there are no credentials.
+
+        The Method itself when it must wait to say.
+        """
         refusal = None
         for method in methods:
             credential = method.find(ex)
             if credential is not None:
                 outcome = method.check(credential)
+                if outcome is None:
+                    return method
                 if isinstance(outcome, identity.Identity):
                     return outcome
                 refusal = refusal or outcome
         return refusal
 
     async def _step_later(self, ex: Exchange, methods: tuple[identity.Method, ...]) -> Any:
+        """The same, but it waits."""
         refusal = None
         for method in methods:
             credential = method.find(ex)
             if credential is not None:
-                outcome = await method.check_later(credential)
+                outcome = method.check(credential) or await method.check_later(credential)
                 if isinstance(outcome, identity.Identity):
                     return outcome
                 refusal = refusal or outcome

@@ -190,7 +190,7 @@ class RateLimit(Plugin[RateLimitSettings]):
         keys = [limiter.key(ex) for limiter in self._limits]
         found = [limiter.peek(key) for limiter, key in zip(self._limits, keys, strict=True)]
         told = zip(self._limits, keys, found, strict=True)
-        says = "; ".join(f"{limiter.policy} for {key}: {_verdict(decision)}" for limiter, key, decision in told)
+        says = "; ".join(f"{limiter.policy} for {key}: {_verdict(limiter.limit, decision)}" for limiter, key, decision in told)
         return says if all(decision.allowed for decision in found) else Answers(says)
 
     def _state(self, decisions: tuple[Decision, ...]) -> str:
@@ -202,7 +202,7 @@ class RateLimit(Plugin[RateLimitSettings]):
     def _refuse(self, ex: Exchange, decisions: tuple[Decision, ...]) -> None:
         violated = [limiter.name for limiter, decision in zip(self._limits, decisions, strict=True) if not decision.allowed]
         if self._observes:
-            ex.note("rate_limit", policies=violated, outcome="would_reject")
+            ex.note("observe", plugin="rate_limit", status=429, policies=violated)
             return
         ex.note("rate_limit", policies=violated, outcome="rejected")
         seconds = max(1, ceil(max(decision.retry_after for decision in decisions)))
@@ -219,11 +219,12 @@ class RateLimit(Plugin[RateLimitSettings]):
 class _Limiter:
     """One limit at work: how to find a request's key, and what to ask for it."""
 
-    __slots__ = ("hit", "item", "key", "name", "peek", "policy", "tells")
+    __slots__ = ("hit", "item", "key", "limit", "name", "peek", "policy", "tells")
 
     def __init__(self, limit: Limit, host: Host, ordinal: int) -> None:
         suffix = f"-{ordinal}" if ordinal else ""
         self.name = limit.name or (host.route or "default") + suffix
+        self.limit = limit.limit
         self.item = _string(self.name)
         self.policy = f"{self.item};q={limit.limit};w={ceil(limit.window)}"
         self.tells = limit.headers
@@ -299,5 +300,8 @@ def _string(text: str) -> str:
     return '"' + re.sub(r'(["\\])', r"\\\1", re.sub(r"[^ -~]", "_", text)) + '"'
 
 
-def _verdict(decision: Decision) -> str:
-    return f"{decision.remaining} left" if decision.allowed else f"refuses, for {decision.retry_after:.3g} s more"
+def _verdict(limit: int, decision: Decision) -> str:
+    if not decision.allowed:
+        return f"refuses, for {decision.retry_after:.3g} s more"
+    used = limit - decision.remaining
+    return f"{used} of {limit} used, {decision.remaining} left, more in {decision.reset:.3g} s" if used else f"{limit} left"

@@ -27,16 +27,18 @@ class RequestIdSettings(Settings):
 class RequestId(Plugin[RequestIdSettings]):
     def __init__(self, settings: RequestIdSettings, host: Host) -> None:
         super().__init__(settings, host)
+        self._name = settings.header
         self._header = istr(settings.header)
         self._trust = settings.trust
 
     def on_request(self, ex: Exchange) -> None:
-        if self._trust:
-            sent = ex.headers.getall(self._header, ())
-            if len(sent) == 1 and _SANE(sent[0]):
-                ex.request_id = sent[0]
-                return
-        ex.headers[self._header] = ex.request_id
+        sent = ex.headers.getall(self._header, ())
+        if not sent:
+            ex.add_header(self._name, ex.request_id)
+        elif self._trust and len(sent) == 1 and _SANE(sent[0]):
+            ex.request_id = sent[0]
+        else:
+            ex.headers[self._header] = ex.request_id
 
     def explain(self, ex: Exchange) -> str:
         sent = ex.headers.getall(self._header, ())

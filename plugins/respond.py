@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar
 from urllib.parse import quote
 
@@ -108,6 +109,11 @@ class Respond(Plugin[RespondSettings]):
             self._headers["Content-Type"] = settings.content_type or content_type
         self._location = None if settings.redirect is None else _Location(settings.redirect)
         self._status = settings.status or (200 if self._location is None else 308)
+
+    @classmethod
+    def placeholders(cls, settings: RespondSettings) -> Iterator[tuple[tuple[str, ...], str]]:
+        names = Placeholders(settings.redirect or "").names
+        return ((("redirect",), name) for name in names if name not in ("path", "query"))
 
     def on_request(self, ex: Exchange) -> Reply:
         reply = Reply(self._status, self._headers.copy(), None)

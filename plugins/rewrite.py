@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import partial
 from typing import Annotated
 from urllib.parse import quote, unquote, unquote_plus
@@ -101,6 +102,12 @@ class Rewrite(Plugin[RewriteSettings]):
         self._set = tuple((_encode(name), Placeholders(quote(value, safe="{}"))) for name, value in query.set.items())
         self._gone = frozenset(name.lower() for name in (*query.set, *query.remove))
         self._host = settings.host
+
+    @classmethod
+    def placeholders(cls, settings: RewriteSettings) -> Iterator[tuple[tuple[str, ...], str]]:
+        yield from ((("path",), name) for name in Placeholders(settings.path or "").names)
+        for parameter, value in settings.query.set.items():
+            yield from ((("query", "set", parameter), name) for name in Placeholders(value).names)
 
     def on_request(self, ex: Exchange) -> None:
         path, mark, query = ex.target.partition("?")

@@ -258,12 +258,30 @@ async def test_async_hooks_are_awaited_in_the_same_order() -> None:
             return None
 
     pipe = pipeline(Recorder("a", seen), Waiting("b", seen), Recorder("c", seen), upstream=FakeUpstream())
-    assert pipe.is_async
+    assert pipe.needs_task
     await through(pipe, exchange())
     assert [line for line in seen if "attempt" not in line] == [
         "a down", "b down", "c down", "c up 200", "b up 200", "a up 200", "c end", "b end", "a end"
     ]  # fmt: skip
-    assert not pipeline(Recorder("a", seen)).is_async
+    assert not pipeline(Recorder("a", seen)).needs_task
+
+
+def done(outcome: Reply | Exception | None) -> asyncio.Future[Reply | None]:
+    """What has come, or will have at the loop's next turn."""
+    future: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
+    if isinstance(outcome, Exception):
+        asyncio.get_running_loop().call_soon(future.set_exception, outcome)
+    else:
+        future.set_result(outcome)
+    return future
+
+
+@pytest.mark.parametrize(("outcome", "status"), [(None, 200), (Reply(418), 418), (Forbidden(), 403), (ZeroDivisionError(), 500)])
+@pytest.mark.parametrize("hook", ["on_request", "on_response"])
+async def test_a_hook_that_must_sometimes_wait_returns_a_future(hook: str, outcome: Reply | Exception | None, status: int) -> None:
+    sometimes = pipeline(hooked(hook, lambda *arguments: done(outcome)), upstream=FakeUpstream())
+    assert not sometimes.needs_task
+    assert (await through(sometimes, exchange())).status == status
 
 
 async def _forbidden(ex: Exchange) -> Reply:
@@ -287,6 +305,9 @@ async def _passes(ex: Exchange) -> None:
         (_answers, [("observe", {"plugin": "plugin-0", "status": 403})]),
         (_forbidden, [("observe", {"plugin": "plugin-0", "status": 403})]),
         (_passes, None),
+        (lambda ex: done(Reply(403)), [("observe", {"plugin": "plugin-0", "status": 403})]),
+        (lambda ex: done(Forbidden()), [("observe", {"plugin": "plugin-0", "status": 403})]),
+        (lambda ex: done(None), None),
     ],
 )
 async def test_an_observed_plugin_only_says_what_it_would_have_answered(call: Callable[..., Any], notes: object) -> None:

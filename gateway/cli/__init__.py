@@ -57,7 +57,14 @@ def _parser() -> argparse.ArgumentParser:
     explain = commands.add_parser(
         "explain",
         help="show what would happen to one request, and why",
-        description="Show what would happen to one request, and why. No upstream is asked, no counter moved.",
+        description="Show what would happen to one request, and why; with --request, what happened to a recent one. The running gateway is "
+        "asked if the policy has an admin port and one answers there, else the policy alone. No upstream is asked, no counter moved.",
+    )
+    debug_token = commands.add_parser(
+        "debug-token",
+        help="make a token with which a request is answered with what was decided about it",
+        description="Make a token. A request that has it under Gateway-Debug is answered with what was decided about it, and how long that "
+        "took, under the same name. It is good for whoever has it, until it ends.",
     )
     test = commands.add_parser(
         "test",
@@ -119,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     revoke.add_argument("key", metavar="KEY", help="its id, or the whole key")
     for command in (run, check, plan, reload, revisions, status):
         command.add_argument("policy", nargs="?", default="gateway.yaml", help="the policy's file (default: %(default)s)")
-    for command in (run, check, plan, explain, reload, rollback, status, log_level):
+    for command in (run, check, plan, explain, test, reload, rollback, status, log_level, debug_token):
         command.add_argument(
             "--env-file",
             action="append",
@@ -140,14 +147,22 @@ def _parser() -> argparse.ArgumentParser:
     rollback.add_argument("--policy", default="gateway.yaml", metavar="FILE", help="the policy's file (default: %(default)s)")
     schema.add_argument("policy", nargs="?", default="gateway.yaml", help="the policy whose own plugins are meant (default: %(default)s)")
     schema.add_argument("--included", action="store_true", help="the schema of a file that a policy includes")
-    explain.add_argument("method", metavar="METHOD", help="GET, POST, ...")
-    explain.add_argument("url", metavar="URL", help="a path with its query, or a whole URL, whose host is then asked for")
+    explain.add_argument("method", nargs="?", metavar="METHOD", help="GET, POST, ...")
+    explain.add_argument("url", nargs="?", metavar="URL", help="a path with its query, or a whole URL, whose host is then asked for")
     explain.add_argument(
         "-H", "--header", action="append", default=[], metavar="'NAME: VALUE'", help="a request header; as often as needed"
     )
     explain.add_argument("-d", "--data", metavar="BODY", help="the body, or @FILE to read it from")
+    explain.add_argument("--request", metavar="ID", help="what happened to a recent request, by the X-Request-Id of its answer")
+    explain.add_argument("--offline", action="store_true", help="do not ask the running gateway")
     explain.add_argument("--client", default="192.0.2.1", metavar="ADDRESS", help="who connects (default: %(default)s)")
     explain.add_argument("--policy", default="gateway.yaml", metavar="FILE", help="the policy's file (default: %(default)s)")
+    debug_token.add_argument(
+        "--for", default="10m", dest="lasting", metavar="TIME", help="how long it is good, as in 10m (default: %(default)s)"
+    )
+    debug_token.add_argument("--route", default="", metavar="NAME", help="good for requests of this route alone")
+    debug_token.add_argument("--path", default="", metavar="PATH", help="good for this path and those below it alone")
+    debug_token.add_argument("--policy", default="gateway.yaml", metavar="FILE", help="the policy's file (default: %(default)s)")
     test.add_argument("files", nargs="+", metavar="FILE", help="files of tests, in YAML")
     test.add_argument("-k", dest="keyword", default="", metavar="WORDS", help="only tests whose name holds these words")
     test.add_argument("--junit", metavar="FILE", help="write the results as JUnit XML, too")

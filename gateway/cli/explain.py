@@ -1,4 +1,4 @@
-"""`gateway explain`: what would happen to one request, and why. No upstream is asked and no counter moved."""
+"""`gateway explain`: what would happen to one request, and why; or what happened to a recent one. Nothing is moved."""
 
 from __future__ import annotations
 
@@ -7,43 +7,83 @@ import asyncio
 import json
 import logging
 import sys
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from gateway.cli import MISTAKES, OK, USAGE
+from gateway.cli.asking import AdminPort, Refused, Unanswered, admin_port, asked
 from gateway.cli.mistakes import compiled, tell
-from gateway.config.policy import Policy
+from gateway.cli.recalled import recalled
 from gateway.errors import ConfigError
-from gateway.rehearsal.explanation import Explanation, Onward, Step, explain
+from gateway.rehearsal.explanation import explain, plain
 from gateway.rehearsal.request import Request
-from gateway.router import Route
 
 
 def main(arguments: argparse.Namespace) -> int:
     logging.getLogger("gateway.server").addHandler(logging.NullHandler())  # what it says of a client is in the explanation
     try:
-        request = _request(arguments)
+        return _recall(arguments) if arguments.request is not None else _explain(arguments)
     except OSError as error:
         sys.stderr.write(f"gateway explain: {arguments.data[1:]}: cannot be read: {error.strerror}\n")
-        return USAGE
     except ValueError as error:
         sys.stderr.write(f"gateway explain: {error}\n")
-        return USAGE
-    try:
-        policy = compiled(arguments.policy, arguments.env_file)
-        explanation = asyncio.run(explain(policy, request))
     except ConfigError as error:
         tell(error, sys.stderr)
         return MISTAKES
-    if arguments.json:
-        sys.stdout.write(json.dumps(_plain(explanation), ensure_ascii=False, indent=2) + "\n")
-    else:
-        sys.stdout.write("\n".join(_text(policy, explanation)) + "\n")
+    return USAGE
+
+
+def _recall(arguments: argparse.Namespace) -> int:
+    """A recent request, of which only the running gateway knows. Raises ValueError and ConfigError."""
+    if arguments.method is not None or arguments.header or arguments.data is not None or arguments.offline:
+        raise ValueError("--request stands alone: what was sent is remembered")
+    try:
+        port = asked(arguments.policy, arguments.env_file)
+        answer = port.ask("GET", f"/exchange?id={quote(arguments.request, safe='')}")
+    except (Unanswered, Refused) as error:
+        sys.stderr.write(f"gateway explain: {error}\n")
+        return MISTAKES
+    _tell(arguments, answer, "\n\n".join("\n".join(recalled(one)) for one in answer["exchanges"]))
     return OK
 
 
+def _explain(arguments: argparse.Namespace) -> int:
+    request = _request(arguments)
+    port = None if arguments.offline else admin_port(arguments.policy, arguments.env_file)
+    told, source = _by_gateway(port, request)
+    if told is None:
+        policy = compiled(arguments.policy, arguments.env_file)
+        told = plain(policy, asyncio.run(explain(policy, request)))
+    _tell(arguments, {**told, "source": source}, "\n".join(_text(told, source)))
+    return OK
+
+
+def _by_gateway(port: AdminPort | None, request: Request) -> tuple[dict[str, Any] | None, str]:
+    """The running gateway's explanation, or None, and in words whose explanation it is."""
+    alone = "the policy alone: no request is counted yet"
+    if port is None:
+        return None, alone
+    body = None if request.body is None else b64encode(request.body).decode()
+    headers = [[name, value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")] for name, value in request.headers]
+    wanted = {"method": request.method, "url": request.url, "headers": headers, "body": body, "client": request.client}
+    try:
+        told: dict[str, Any] = port.ask("POST", "/explain", wanted)
+    except (Unanswered, Refused) as error:
+        return None, f"{alone} ({error})"
+    return told, f"the running gateway at {port}: its counters, none moved"
+
+
+def _tell(arguments: argparse.Namespace, answer: object, text: str) -> None:
+    sys.stdout.write((json.dumps(answer, ensure_ascii=False, indent=2) if arguments.json else text) + "\n")
+
+
 def _request(arguments: argparse.Namespace) -> Request:
+    """Raises ValueError, and OSError for a body that cannot be read."""
+    if arguments.url is None:
+        raise ValueError("write METHOD and URL, as in gateway explain GET /api; or --request ID")
     headers = []
     for line in arguments.header:
         name, colon, value = line.partition(":")
@@ -55,70 +95,50 @@ def _request(arguments: argparse.Namespace) -> Request:
     return Request(arguments.method, arguments.url, tuple(headers), body, arguments.client)
 
 
-def _text(policy: Policy, it: Explanation) -> Iterator[str]:
-    yield f"{it.request.method} {it.request.url} from {it.client}"
+def _text(it: dict[str, Any], source: str) -> Iterator[str]:
+    request, refusal = it["request"], it["refusal"]
+    yield f"{request['method']} {request['url']} from {request['client']}"
+    yield f"by {source}"
     yield ""
-    if it.refusal is not None:
-        told = json.loads(it.refusal.body)
-        yield f"refused   {told['status']} {told['title']}" + (f". {told['detail']}" if "detail" in told else "")
+    if refusal is not None:
+        yield f"refused   {_failure(refusal)}"
+        if refusal["reason"]:
+            yield f"          {refusal['reason']}"
         yield "          by the front: no route, no plugin and no access log sees it"
         return
-    yield f"target    {it.target}" + ("" if it.target == it.request.target else f", which is how {it.request.target} is understood")
-    yield f"route     {_route(policy, it.choice.winner)}" if it.choice.winner else f"route     none: {_failure(it)}"
-    for miss in it.choice.near:
-        yield f"not       {_route(policy, miss.route)}"
-        yield from (f"          {reason}" for reason in miss.reasons)
+    yield f"target    {it['target']}" + ("" if it["target"] == request["target"] else f", which is how {request['target']} is understood")
+    yield f"route     {_route(it['route'], it['at'])}" if it["route"] is not None else f"route     none: {_failure(it['failure'])}"
+    for miss in it["near"]:
+        yield f"not       {_route(miss['route'], miss['at'])}"
+        yield from (f"          {reason}" for reason in miss["reasons"])
     yield ""
-    width = max((len(step.name) for step in it.steps), default=0)
-    for n, step in enumerate(it.steps):
-        is_last = it.onward is None and n == len(it.steps) - 1
-        yield f"{'└─' if is_last else '├─'} {step.name:<{width}}  {_says(step)}".rstrip()
-    if it.onward is not None:
-        yield from _onward(it.onward)
+    plugins, onward = it["plugins"], it["upstream"]
+    width = max((len(plugin["name"]) for plugin in plugins), default=0)
+    for n, plugin in enumerate(plugins):
+        is_last = onward is None and n == len(plugins) - 1
+        yield f"{'└─' if is_last else '├─'} {plugin['name']:<{width}}  {_says(plugin)}".rstrip()
+    if onward is not None:
+        yield from _onward(onward)
 
 
-def _failure(it: Explanation) -> str:
-    failure = it.failure
-    return "" if failure is None else f"{failure.status} {failure.title}" + (f". {failure.detail}" if failure.detail else "")
+def _failure(failure: dict[str, Any]) -> str:
+    return f"{failure['status']} {failure['title']}" + (f". {failure['detail']}" if failure["detail"] else "")
 
 
-def _route(policy: Policy, route: Route) -> str:
-    settings = next(one for one in policy.routes if one.name == route.name)
-    title = route.name if route.name == str(settings.match) else f"{route.name}: {settings.match}"
-    return f"{title} ({settings.position.file}:{settings.position.line})"
+def _route(name: str, at: dict[str, Any]) -> str:
+    title = name if name == at["match"] else f"{name}: {at['match']}"
+    return f"{title} ({at['file']}:{at['line']})"
 
 
-def _says(step: Step) -> str:
-    mode = "" if step.mode == "enforce" else f"({step.mode}) "
-    if not step.is_reached:
+def _says(plugin: dict[str, Any]) -> str:
+    mode = "" if plugin["mode"] == "enforce" else f"({plugin['mode']}) "
+    if not plugin["reached"]:
         return f"{mode}not reached"
-    return f"{mode}{step.says or ''}" + ("; it ends here" if step.ends else "")
+    return f"{mode}{plugin['says'] or ''}" + ("; it ends here" if plugin["ends"] else "")
 
 
-def _onward(onward: Onward) -> Iterator[str]:
-    one_of = "one of " if len(onward.targets) > 1 else ""
-    yield f"└─ {onward.upstream}: {one_of}{', '.join(onward.targets)}"
-    yield f"     {onward.line}"
-    yield from (f"     {name}: {value}" for name, value in onward.headers.items())
-
-
-def _told(body: bytes) -> dict[str, Any]:
-    return {name: value for name, value in json.loads(body).items() if name != "request_id"}
-
-
-def _plain(it: Explanation) -> dict[str, Any]:
-    refusal, winner, onward = it.refusal, it.choice.winner, it.onward
-    return {
-        "request": {"method": it.request.method, "url": it.request.url, "client": it.client},
-        "refusal": None if refusal is None else _told(refusal.body),
-        "target": it.target or None,
-        "route": None if winner is None else winner.name,
-        "failure": None if it.failure is None else {"status": it.failure.status, "type": it.failure.type, "detail": it.failure.detail},
-        "near": [{"route": miss.route.name, "reasons": list(miss.reasons)} for miss in it.choice.near],
-        "plugins": [
-            {"name": step.name, "mode": step.mode, "says": step.says, "reached": step.is_reached, "ends": step.ends} for step in it.steps
-        ],
-        "upstream": None
-        if onward is None
-        else {"name": onward.upstream, "targets": list(onward.targets), "line": onward.line, "headers": list(onward.headers.items())},
-    }
+def _onward(onward: dict[str, Any]) -> Iterator[str]:
+    one_of = "one of " if len(onward["targets"]) > 1 else ""
+    yield f"└─ {onward['name']}: {one_of}{', '.join(onward['targets'])}"
+    yield f"     {onward['line']}"
+    yield from (f"     {name}: {value}" for name, value in onward["headers"])

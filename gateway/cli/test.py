@@ -26,7 +26,7 @@ def main(arguments: argparse.Namespace) -> int:
     logging.getLogger("gateway.server").addHandler(logging.NullHandler())  # what it says of clients is what the tests are about
     for file in arguments.files:
         try:
-            for result in play(load(Path(file)), arguments.keyword):
+            for result in play(load(Path(file), arguments.env_file), arguments.keyword):
                 results.append(result)
                 if result.failed is not None:
                     sys.stdout.write(told(result) + "\n\n")

@@ -14,7 +14,7 @@ from gateway.config.position import Path
 from gateway.config.route import RouteSettings, effective
 from gateway.config.schema import PolicySchema, RouteSchema
 from gateway.config.shape import nearest
-from gateway.template import parse
+from gateway.template import PARAMETER, parse
 
 Entries = Sequence[EntrySettings | None]
 """None stands for an entry whose mistake has been told."""
@@ -32,6 +32,7 @@ class Checks:
         self.common = names(document.at(("plugins",)))
         self.named: dict[str, int] = {}
         self.matched: dict[tuple[object, ...], int] = {}
+        self.missing: set[Path] = set()  # where a parameter that some route lacks has been told
 
     def routes(self, common: Entries, own: Sequence[Entries]) -> list[RouteSettings | None]:
         paths: list[Path] = [("routes", n) for n in range(len(own))]
@@ -58,6 +59,7 @@ class Checks:
             form.accept,
         )
         self._bodies(path, route, [entry for entry in common if entry is not None])
+        self._parameters(path, route, common, own)
         return route
 
     def _form(self, path: Path) -> RouteSchema | None:
@@ -136,3 +138,21 @@ class Checks:
                 hint = f"write without: [{entry.name}]" if entry in common else "remove one of them"
                 why = f'plugin "{entry.name}" needs whole bodies, but this route streams ({self.document.where((*path, "upgrades"), path)})'
                 self.document.report((*path, "upgrades"), why, hint)
+
+    def _parameters(self, path: Path, route: RouteSettings, common: Entries, own: Entries) -> None:
+        """What an entry puts in the place of {name} must be in the path of every route that has the entry."""
+        passed = effective([entry for entry in common if entry is not None], route)
+        for above, entries in (((), common), (path, own)):
+            for n, entry in enumerate(entries):
+                if entry is not None and entry in passed and entry.mode != "off":
+                    self._fill(route, entry, (*above, "plugins", n, entry.name))
+
+    def _fill(self, route: RouteSettings, entry: EntrySettings, path: Path) -> None:
+        known = PARAMETER.findall(route.match.path)
+        for keys, name in entry.plugin.placeholders(entry.settings):
+            if name not in known and (*path, *keys) not in self.missing:
+                self.missing.add((*path, *keys))
+                hint = f"it has {', '.join(f'{{{one}}}' for one in known)}" if known else "write one there, as in /leads/{id}"
+                if path[0] == "plugins":
+                    hint = f"write without: [{entry.name}] there, or the entry in the routes that have it"
+                self.document.report((*path, *keys), f'the path of route "{route.name}", {route.match.path}, has no {{{name}}}', hint)

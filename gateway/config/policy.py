@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any
 from gateway.config.checks import Checks
 from gateway.config.document import Document
 from gateway.config.entry import Entries, EntrySettings
+from gateway.config.interpolation import Secret
 from gateway.config.masking import masked
 from gateway.config.readiness import CheckSettings
 from gateway.config.route import RouteSettings, effective
@@ -27,6 +29,9 @@ from gateway.registry import Registry
 __all__ = ["EntrySettings", "Policy", "RouteSettings", "load", "loads"]
 
 
+_QUANTITY = re.compile(r"\d{1,9}(\.\d+)?\s?[A-Za-z%]{0,3}")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Policy:
     """A policy without a mistake that could be seen before its plugins are built."""
@@ -34,6 +39,7 @@ class Policy:
     path: Path
     folder: Path  # absolute; what the policy refers to is named relative to it
     version: int
+    environment: str  # "" when not told
     server: ServerSettings
     store: StoreSettings
     telemetry: TelemetrySettings
@@ -48,6 +54,12 @@ class Policy:
     def entries_for(self, route: RouteSettings) -> tuple[EntrySettings, ...]:
         """What a request of `route` passes, outermost first. A common entry is the same object in every route."""
         return effective(self.plugins, route)
+
+    def secrets(self, route: str) -> tuple[Secret, ...]:
+        """What the plugins of the route of this name have from the environment, to be shown to nobody; a plain quantity is no secret."""
+        found = next((one for one in self.routes if one.name == route), None)
+        entries = self.plugins if found is None else self.entries_for(found)
+        return tuple(secret for entry in entries for secret in entry.secrets if not _QUANTITY.fullmatch(secret[0]))
 
     @property
     def texts(self) -> dict[str, str]:
@@ -130,6 +142,7 @@ def _compile(text: str, path: Path, registry: Registry | None, sources: Sources,
         path,
         folder,
         schema.version,
+        schema.environment or "",
         schema.server,
         schema.store,
         schema.telemetry,

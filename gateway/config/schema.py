@@ -41,6 +41,9 @@ class PolicySchema(Settings):
     """A whole policy. Keys that begin with `x-` are free: they hold what the rest refers to by YAML anchors."""
 
     version: One = Field(description="The version of this format: 1.")
+    environment: str | None = Field(
+        None, description="Where this gateway runs, as in production; traces say it as deployment.environment.name."
+    )
     include: OneOrMany[str] = Field(
         (),
         description="Files with more `routes` and `upstreams`, relative to the file that names them; `routes/*.yaml` takes all that match.",

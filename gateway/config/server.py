@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic.json_schema import WithJsonSchema
 
 from gateway.config.address import Address, address
+from gateway.config.header import HeaderName, HeaderValue
 from gateway.config.network import Network
 from gateway.config.ports import Admin, Observe
-from gateway.config.settings import Duration, File, Many, One, OneOrMany, Settings, Size
+from gateway.config.settings import Duration, File, Many, One, OneOrMany, Settings, Size, kind
+
+SECRET = 32
+"""Bytes: fewer than those of the digest would make HMAC-SHA256 weaker than it is (RFC 2104, section 3)."""
 
 
 class ListenerTls(Settings):
@@ -63,6 +69,26 @@ class Timeouts(Settings):
     )
 
 
+class DebugSettings(Settings):
+    """How one request is looked at while traffic flows."""
+
+    secret: Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^(.{{{SECRET},}})?$"})] = Field(
+        "",
+        description="Signs the tokens of `gateway debug-token`: a request with one under `Gateway-Debug` is answered with what was decided "
+        "about it, and how long that took. At least 32 characters, as `openssl rand -hex 32` makes them; empty: there are no such answers.",
+    )
+    recent: int = Field(
+        4096, ge=0, le=1_000_000, description="Exchanges that `gateway explain --request ID` remembers, about 1 KiB each; 0: none."
+    )
+
+    @field_validator("secret")
+    @classmethod
+    def _is_long(cls, value: str) -> str:
+        if 0 < len(value.encode()) < SECRET:
+            raise ValueError(f"a secret has at least {SECRET} characters, or tokens can be forged; make one with openssl rand -hex 32")
+        return value
+
+
 def _listener(value: str) -> Listener:
     return Listener(address=value)
 
@@ -88,6 +114,7 @@ class ServerSettings(Settings):
     )
     limits: Limits = Field(default_factory=Limits, description="What one client may ask of the gateway's memory.")
     timeouts: Timeouts = Field(default_factory=Timeouts, description="How long the gateway waits for its clients.")
+    debug: DebugSettings = Field(default_factory=DebugSettings, description="How one request is looked at while traffic flows.")
 
     @model_validator(mode="after")
     def _have_ports_of_their_own(self) -> Self:
@@ -113,9 +140,52 @@ class LogSettings(Settings):
     format: Literal["text", "json"] = Field("text", description="How a message is written: `text`, or `json`, one object a line.")
 
 
+def _receiver(value: str | None) -> str | None:
+    """Raises ValueError unless it is empty, or a URL with a host and nothing behind its path."""
+    if value:
+        url = urlsplit(value)
+        if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
+            raise ValueError(f"{kind(value)} is no endpoint; write the URL of an OTLP receiver, as in http://127.0.0.1:4318")
+    return value
+
+
+class MetricsSettings(Settings):
+    """Who is sent the metrics. They can be asked for whether or not anybody is."""
+
+    endpoint: Annotated[str | None, AfterValidator(_receiver)] = Field(
+        None, description="The OTLP receiver, as in http://127.0.0.1:4318; /v1/metrics is put behind it. Empty: nobody is sent anything."
+    )
+    interval: Duration = Field(60.0, gt=0, description="How often they are sent.")
+
+
+class TracesSettings(Settings):
+    """Which traces are sampled, and who is sent their spans."""
+
+    endpoint: Annotated[str | None, AfterValidator(_receiver)] = Field(
+        None,
+        description="The OTLP receiver, as in http://127.0.0.1:4318; over http, /v1/traces is put behind it. Empty: no spans are recorded, "
+        "and trace context is passed on all the same.",
+    )
+    sample: float = Field(0.1, ge=0, le=1, description="The share of traces that is sampled, of those that begin here: 0 to 1.")
+    protocol: Literal["http", "grpc"] = Field(
+        "http", description="How OTLP is spoken: `http` (protobuf), or `grpc`, for which the extra gateway[grpc] must be installed."
+    )
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default_factory=dict, description='Sent with the spans, as in `{Authorization: "${file:otlp-token}"}`.'
+    )
+
+
 class TelemetrySettings(Settings):
     """What the gateway tells of itself."""
 
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="Who is sent the metrics, over OTLP.")
+    service_name: str = Field("gateway", min_length=1, description="What traces call this gateway: their service.name.")
+    traces: TracesSettings = Field(default_factory=TracesSettings, description="Which traces are sampled, and who is sent their spans.")
+    pii: Many[str] = Field(
+        (),
+        description="Names of fields whose values nobody shall read, in any case: parameters of paths and queries, fields of JSON and of "
+        "notes. Passwords, tokens and signatures are hidden without being named.",
+    )
     log: LogSettings = Field(default_factory=LogSettings, description="The gateway's own log.")
 
 

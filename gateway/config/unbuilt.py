@@ -8,7 +8,6 @@ WHY = "known, but not built yet in this version"
 
 KEYS = frozenset(
     {
-        "environment",
         "jobs",
         "server.workers",
         "store.db",
@@ -18,10 +17,7 @@ KEYS = frozenset(
         "store.port",
         "store.tls",
         "store.url",
-        "telemetry.pii",
         "telemetry.sentry_dsn",
-        "telemetry.service_name",
-        "telemetry.traces",
         "upstreams.*.balance",
         "upstreams.*.health",
         "upstreams.*.max_in_flight",
@@ -45,10 +41,8 @@ PLUGINS = frozenset(
         "enqueue",
         "idempotency",
         "jobs_api",
-        "metrics",
         "purge",
         "sanitize",
-        "tracing",
         "validate",
     }
 )

@@ -68,7 +68,7 @@ class _Known(NamedTuple):
 
 
 class Basic(Method):
-    waits = True
+    later = "would compare the password"
 
     def __init__(self, settings: BasicSettings, host: Host) -> None:
         """Raises ValueError when the file is not right."""
@@ -98,19 +98,17 @@ class Basic(Method):
             return None
         return value[6:].strip(" ")
 
-    def check(self, credential: str) -> Identity | Refusal:
-        """Blocks for as long as a comparison takes."""
-        pair = _pair(credential)
-        return Refusal("malformed Basic credentials") if pair is None else self._compare(*pair)
-
-    async def check_later(self, credential: str) -> Identity | Refusal:
-        digest = hmac.digest(self._secret, credential.encode(errors="surrogatepass"), "sha256")
-        found = self._right.get(digest)
+    def check(self, credential: str) -> Identity | Refusal | None:
+        found = self._right.get(self._digest(credential))
         if found is not None and self._host.clock() < found[1]:
             return found[0]
+        return Refusal("malformed Basic credentials") if _pair(credential) is None else None
+
+    async def check_later(self, credential: str) -> Identity | Refusal:
         pair = _pair(credential)
         if pair is None:
             return Refusal("malformed Basic credentials")
+        digest = self._digest(credential)
         if (under_way := self._under_way.get(digest)) is not None:  # the same came twice: compared once
             return await asyncio.shield(under_way)
         if len(self._under_way) >= AT_ONCE + WAITING:
@@ -118,6 +116,10 @@ class Basic(Method):
         self._under_way[digest] = outcome = asyncio.get_running_loop().create_future()
         self._host.spawn(self._decide(digest, pair, outcome), "comparing a password")
         return await asyncio.shield(outcome)
+
+    def _digest(self, credential: str) -> bytes:
+        """Keyed: what is remembered here is no quick hash of a password."""
+        return hmac.digest(self._secret, credential.encode(errors="surrogatepass"), "sha256")
 
     async def _decide(self, digest: bytes, pair: tuple[str, str], outcome: asyncio.Future[Identity | Refusal]) -> None:
         users = self._users

@@ -35,15 +35,19 @@ class Published:
         self._began = -inf
         self._failures = 0
         self.due = -inf  # when to fetch again; until then what the keys have verified need not be verified again
-        self._under_way: asyncio.Event | None = None
+        self._under_way: asyncio.Future[None] | None = None
 
     @property
     def keys(self) -> Keys | None:
         return self._keys if self._host.clock() < self._fetched + self._stale else None
 
+    @property
+    def is_due(self) -> bool:
+        return self._under_way is None and self._host.clock() >= self.due
+
     def look(self) -> None:
         """Fetch beside the requests if it is time to."""
-        if self._under_way is None and self._host.clock() >= self.due:
+        if self.is_due:
             self._start()
 
     async def look_for_more(self) -> None:
@@ -55,18 +59,14 @@ class Published:
             self._start()
         under_way = self._under_way
         if under_way is not None and (left := self._began + self._wait - now) > 0:
-            try:
-                async with asyncio.timeout(left):
-                    await under_way.wait()
-            except TimeoutError:
-                return
+            await asyncio.wait([under_way], timeout=left)
 
     def _start(self) -> None:
         self._began = self._host.clock()
-        self._under_way = asyncio.Event()
+        self._under_way = asyncio.get_running_loop().create_future()
         self._host.spawn(self._fetch(self._under_way), f"fetching {self.url}")
 
-    async def _fetch(self, under_way: asyncio.Event) -> None:
+    async def _fetch(self, under_way: asyncio.Future[None]) -> None:
         try:
             reply = await self._host.http("GET", self.url, headers={"Accept": "application/json"}, within=WITHIN, limit=LARGEST)
             if reply.status != 200 or reply.entity is None:
@@ -77,7 +77,7 @@ class Published:
         else:
             self._succeeded()
         finally:
-            under_way.set()
+            under_way.set_result(None)
             self._under_way = None
 
     def _succeeded(self) -> None:

@@ -15,7 +15,7 @@ from gateway.config.settings import Duration, File, Many, OneOrMany, Settings, S
 from gateway.exchange import Exchange
 from gateway.identity.claims import Rules, claim, name_of, texts
 from gateway.identity.method import REALM, Identity, Method, Refusal
-from gateway.identity.token import Algorithm, json_object, parse
+from gateway.identity.token import Algorithm, Token, json_object, parse
 
 if TYPE_CHECKING:
     from gateway.identity.jwks import Published
@@ -110,14 +110,14 @@ class Jwt(Method):
         self._published: Published | None = None
         self._file: File | None = settings.key or settings.jwks
         self._read: Callable[[bytes, Any], Keys] = keys.pem if settings.key is not None else keys.published
-        self._keys: Keys | None = None
+        self._keys = keys.Keys(())
         if settings.jwks_url is not None:
             self._published = jwks.Published(settings.jwks_url, settings.algorithms, settings.refresh, settings.stale, settings.wait, host)
-            self.waits = True
+            self.later = f"would fetch keys from {settings.jwks_url}"
         elif self._file is not None:
             self._load(self._file.read_bytes())
-        else:
-            self._keys = keys.secret(settings.secret, settings.algorithms) if settings.secret else keys.Keys(())
+        elif settings.secret:
+            self._keys = keys.secret(settings.secret, settings.algorithms)
 
     def start(self) -> None:
         if self._file is not None:
@@ -147,7 +147,7 @@ class Jwt(Method):
         values = [value for name, _, value in pairs if name == self._cookie]
         return None if not values else values[0] if len(values) == 1 else ""
 
-    def check(self, credential: str) -> Identity | Refusal:
+    def check(self, credential: str) -> Identity | Refusal | None:
         if len(credential) > self._max_size:
             return Refusal(f"a token of {len(credential)} bytes")
         text = credential.encode(errors="surrogatepass")
@@ -155,18 +155,6 @@ class Jwt(Method):
         found = self._verified.get(digest)
         if found is not None and self._clock() < found[1]:
             return found[0]
-        return self._verify(text, digest)
-
-    async def check_later(self, credential: str) -> Identity | Refusal:
-        outcome = self.check(credential)
-        if self._published is not None:
-            self._published.look()
-            if isinstance(outcome, Refusal) and outcome.lacks_keys:
-                await self._published.look_for_more()
-                outcome = self.check(credential)
-        return outcome
-
-    def _verify(self, text: bytes, digest: bytes) -> Identity | Refusal:
         self._verified.pop(digest, None)
         try:
             token = parse(text)
@@ -174,15 +162,31 @@ class Jwt(Method):
             return Refusal(f"not a token: {error}")
         if token.algorithm not in self._algorithms:
             return Refusal("its alg is not among the policy's algorithms")
-        until = inf
-        keys = self._keys
-        if self._published is not None:
-            keys, until = self._published.keys, self._published.due
-        if keys is None:
-            return Refusal("no key is at hand to verify a token", lacks_keys=True, is_outage=True)
+        published = self._published
+        if published is None:
+            return self._verify(token, digest, self._keys, inf)
+        keys = published.keys
+        if published.is_due or keys is None or not keys.candidates(token.kid, token.algorithm):
+            return None
+        return self._verify(token, digest, keys, published.due)
+
+    async def check_later(self, credential: str) -> Identity | Refusal:
+        """Of a token that could not be verified by the keys that are published, as far as they were known."""
+        published = self._published
+        assert published is not None
+        text = credential.encode(errors="surrogatepass")
+        token = parse(text)
+        published.look()
+        if published.keys is None or not published.keys.candidates(token.kid, token.algorithm):
+            await published.look_for_more()
+        if (keys := published.keys) is None:
+            return Refusal("no key is at hand to verify a token", is_outage=True)
+        return self._verify(token, hashlib.sha256(text).digest(), keys, published.due)
+
+    def _verify(self, token: Token, digest: bytes, keys: Keys, until: float) -> Identity | Refusal:
         candidates = keys.candidates(token.kid, token.algorithm)
         if not candidates:
-            return Refusal("no key for its kid and alg", lacks_keys=True)
+            return Refusal("no key for its kid and alg")
         if not any(key.verify(token.algorithm, token.signed, token.signature) for key in candidates):
             return Refusal("its signature is wrong")
         try:

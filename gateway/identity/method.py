@@ -26,12 +26,11 @@ class Refusal(NamedTuple):
     """A credential that proves nothing: a value, not an exception, for it is no accident."""
 
     reason: str  # for the log alone
-    lacks_keys: bool = False  # what would decide is not at hand: to wait for it may help
     is_outage: bool = False  # not the client's fault: a 503, never a 401
 
 
 class Method:
-    """One way to authenticate. `find` and `check` are asked for every request."""
+    """One way to authenticate. `find` and `check` are asked for every request that comes so far."""
 
     challenge = ""
     """WWW-Authenticate when no credential came (RFC 9110, section 11.6.1)."""
@@ -39,18 +38,20 @@ class Method:
     """The same when one came and was refused."""
     challenge_scope = ""
     """The same when one was good, and not for this; empty: nothing more to say than 403."""
-    waits = False
-    """`check_later` must be asked in place of `check`, which may block, or be unable to say."""
+    later = ""
+    """What `check_later` does, for those who ask what would happen."""
 
     def find(self, ex: Exchange) -> str | None:
         """The credential in the request; None when there is none of this kind. One that is empty or ambiguous is found, and refused."""
         raise NotImplementedError
 
-    def check(self, credential: str) -> Identity | Refusal:
+    def check(self, credential: str) -> Identity | Refusal | None:
+        """At once, and without effects; None when that cannot be said without waiting."""
         raise NotImplementedError
 
     async def check_later(self, credential: str) -> Identity | Refusal:
-        return self.check(credential)
+        """The same, however long it takes. Awaits nothing but futures."""
+        raise NotImplementedError
 
     def strip(self, ex: Exchange) -> None:
         """Take what only the gateway needs to know off what goes upstream."""

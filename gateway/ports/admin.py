@@ -24,6 +24,8 @@ def _reloaded(outcome: Any) -> Reply:
 ENDPOINTS: Endpoints = {
     "/reload": {"POST": Endpoint("reload", _reloaded, RELOAD)},
     "/log-level": {"GET": Endpoint("log_level"), "PUT": Endpoint("set_log_level")},
+    "/explain": {"POST": Endpoint("explain")},
+    "/exchange": {"GET": Endpoint("exchange")},
     "/policy": {"GET": Endpoint("policy")},
     "/status": {"GET": Endpoint("status")},
 }

@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+import asyncio
 from dataclasses import dataclass
+from typing import Any
 
+from gateway.app import App
 from gateway.config.interpolation import Secret, conceal
 from gateway.config.policy import Policy
 from gateway.errors import GatewayError, NotFound
 from gateway.exchange import Exchange, Headers
 from gateway.matching import Choice, choose
 from gateway.pipeline import Pipeline
-from gateway.plugin import Answers, Mode
 from gateway.rehearsal.client import OneRequest
 from gateway.rehearsal.clock import Clock
-from gateway.rehearsal.outcome import Outcome
 from gateway.rehearsal.request import Request
 from gateway.rehearsal.stage import BEGIN, RehearsedApp, default
+from gateway.router import Route
+from gateway.running import Running
 from gateway.server.front import Front
+from gateway.steps import Step, refuses, steps
+from gateway.telemetry.metrics.families import Metrics
 from gateway.upstream import Upstream, request_head
 
 Secrets = tuple[Secret, ...]
-
-_QUANTITY = re.compile(r"\d{1,9}(\.\d+)?\s?[A-Za-z%]{0,3}")
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One plugin's part. `says` is None for one that has no `explain`, or that is not reached."""
-
-    name: str
-    mode: Mode
-    says: str | None
-    is_reached: bool = True
-    ends: bool = False  # it answers, and nothing below is reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +41,7 @@ class Onward:
 class Explanation:
     request: Request
     client: str  # the address the policy sees, after trusted_proxies
-    refusal: Outcome | None  # the front's own, of a request that never reaches a route or a plugin
+    refusal: GatewayError | None  # the front's own, of a request that never reaches a route or a plugin
     target: str  # canonical; "" when refused
     choice: Choice
     failure: GatewayError | None  # 404 or 405, when no route takes it
@@ -59,69 +49,62 @@ class Explanation:
     onward: Onward | None
 
 
-class _Reading(RehearsedApp):
-    """Reads a request as traffic would be read, and lets it reach no plugin."""
+class _Reading(App):
+    """Has the policy of another App, so that a request is read as its traffic is; no plugin is reached."""
+
+    def __init__(self, app: App) -> None:
+        self.policy, self.routes, self.clock = app.policy, app.routes, app.clock
+        self.running = Running()
+        self.metrics = Metrics()  # what is only read does not count
+        self.exchange: Exchange | None = None
 
     def find(self, ex: Exchange) -> Pipeline:
         self.exchange = ex
         return Pipeline(())
 
 
+class _Reader(OneRequest):
+    """A client's connection, of which a refusal is told to whoever asks and not to the log."""
+
+    refusal: GatewayError | None = None
+
+    def refuse(self, error: GatewayError) -> None:
+        self.refusal = error
+        self.transport.close()
+
+
 async def explain(policy: Policy, request: Request) -> Explanation:
-    """Nothing is started, and no plugin's on_request runs but where its own `explain` calls it. Raises ConfigError."""
-    app = _Reading(policy, lambda line: None, Clock(BEGIN), default)
-    status, headers, body, is_cut = await OneRequest(Front(app, ()), request).exchange()
-    ex = app.exchange
+    """By the policy alone: nothing is started, and no request has been counted yet. Raises ConfigError."""
+    return await explain_by(RehearsedApp(policy, lambda line: None, Clock(BEGIN), default), request)
+
+
+async def explain_by(app: App, request: Request) -> Explanation:
+    """By an App as it is, also by one that runs: no upstream is asked, and no plugin's on_request runs but where its `explain` does so."""
+    reading = _Reading(app)
+    front = Front(reading, ())
+    front.forwarding.has_warned = True  # of a client that there is not
+    reader = _Reader(front, request)
+    await reader.exchange()
+    ex = reading.exchange
     if ex is None:
-        refusal = Outcome("", status, headers, body, (), is_cut=is_cut)
-        return Explanation(request, request.client, refusal, "", Choice(None, ()), None, (), None)
+        return Explanation(request, request.client, reader.refusal, "", Choice(None, ()), None, (), None)
     if ex.stream is not None:
         ex.body_at_hand = ex.stream.take()
     client, target = ex.client, ex.target
     ex.failure = None  # the reading ended as a 404 of its own
-    choice = choose(app.routes, ex)
-    pipeline = RehearsedApp.find(app, ex)
+    choice = await asyncio.to_thread(choose, app.routes, ex)  # thousands of routes take a while
+    pipeline = App.find(app, ex)
     failure = ex.failure if isinstance(ex.failure, GatewayError) else None
-    secrets = _secrets(policy, choice)
-    steps = list(_steps(pipeline, ex, secrets))
+    secrets = app.policy.secrets(ex.route)
+    told = list(steps(pipeline, ex, secrets))
     onward = None
-    if not any(step.ends for step in steps):
+    if not any(step.ends for step in told):
         name = choice.winner.upstream if choice.winner is not None else ""
         try:
             onward = _onward(app.upstreams.get(name), ex, secrets)
         except GatewayError as error:
-            steps.append(Step(name or ("no route" if choice.winner is None else "no upstream"), "enforce", _refuses(error), ends=True))
-    return Explanation(request, client, None, target, choice, failure, tuple(steps), onward)
-
-
-def _secrets(policy: Policy, choice: Choice) -> Secrets:
-    """What the route's plugins have from the environment and no explanation shows; a plain quantity is no secret."""
-    route = next((route for route in policy.routes if choice.winner is not None and route.name == choice.winner.name), None)
-    entries = policy.plugins if route is None else policy.entries_for(route)
-    return tuple(secret for entry in entries for secret in entry.secrets if not _QUANTITY.fullmatch(secret[0]))
-
-
-def _steps(pipeline: Pipeline, ex: Exchange, secrets: Secrets) -> Iterator[Step]:
-    has_ended = False
-    for entry in pipeline.entries:
-        if has_ended:
-            yield Step(entry.name, entry.mode, None, is_reached=False)
-            continue
-        says: str | None
-        try:
-            says = entry.plugin.explain(ex)
-        except GatewayError as error:
-            says = Answers(_refuses(error))
-        except Exception as error:  # of an operator's own plugin; the rest of the explanation is worth having
-            says = f"cannot explain itself: {type(error).__name__}: {error}"
-        ends = isinstance(says, Answers)
-        has_ended = ends and entry.mode == "enforce"
-        told = None if says is None else conceal(says, secrets)
-        yield Step(entry.name, entry.mode, f"would have ended it: {told}" if ends and not has_ended else told, ends=has_ended)
-
-
-def _refuses(error: GatewayError) -> str:
-    return f"refuses: {error.status} {error.title}" + (f". {error.detail}" if error.detail else "")
+            told.append(Step(name or ("no route" if choice.winner is None else "no upstream"), "enforce", refuses(error), ends=True))
+    return Explanation(request, client, None, target, choice, failure, tuple(told), onward)
 
 
 def _onward(upstream: Upstream | None, ex: Exchange, secrets: Secrets) -> Onward:
@@ -133,3 +116,32 @@ def _onward(upstream: Upstream | None, ex: Exchange, secrets: Secrets) -> Onward
     request_head(ex, headers, upstream.targets[0].authority, ex.body_at_hand, False)
     shown = Headers([(name, conceal(value, secrets)) for name, value in headers.items()])
     return Onward(upstream.name, tuple(target.url for target in upstream.targets), conceal(f"{ex.method} {ex.target}", secrets), shown)
+
+
+def plain(policy: Policy, it: Explanation) -> dict[str, Any]:
+    """The same in JSON values, with the place of each route in the policy."""
+    winner, onward = it.choice.winner, it.onward
+    return {
+        "request": {"method": it.request.method, "url": it.request.url, "target": it.request.target, "client": it.client},
+        "refusal": None if it.refusal is None else {**_failed(it.refusal), "reason": it.refusal.reason},
+        "target": it.target or None,
+        "route": None if winner is None else winner.name,
+        "at": None if winner is None else _at(policy, winner),
+        "failure": None if it.failure is None else _failed(it.failure),
+        "near": [{"route": miss.route.name, "at": _at(policy, miss.route), "reasons": list(miss.reasons)} for miss in it.choice.near],
+        "plugins": [
+            {"name": step.name, "mode": step.mode, "says": step.says, "reached": step.is_reached, "ends": step.ends} for step in it.steps
+        ],
+        "upstream": None
+        if onward is None
+        else {"name": onward.upstream, "targets": list(onward.targets), "line": onward.line, "headers": list(onward.headers.items())},
+    }
+
+
+def _failed(error: GatewayError) -> dict[str, Any]:
+    return {"status": error.status, "type": error.type, "title": error.title, "detail": error.detail}
+
+
+def _at(policy: Policy, route: Route) -> dict[str, Any]:
+    settings = next(one for one in policy.routes if one.name == route.name)
+    return {"match": str(settings.match), "file": settings.position.file, "line": settings.position.line}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.errors import BadRequest, ClientGone, GatewayError, HeadTooLarge, RequestTimeout, TargetTooLong, Unavailable
 from gateway.exchange import Exchange, new_id, problem
+from gateway.server.debugging import DebuggedTurn
 from gateway.server.framing import ChunkedBody, LengthBody
 from gateway.server.head import Known, Peer
 from gateway.server.turn import REASONS, Turn
@@ -162,7 +163,7 @@ class Connection(asyncio.Protocol):
 
     def _first(self, message: Any, head: bytes, rest: bytes) -> bytes:
         """Begin the turn of a parsed head, with as much of its body as is there already. Returns what follows that."""
-        ex, chunked, expects, self._known = self.front.heads.exchange(message, self._peer, head)
+        ex, chunked, expects, self._known, token = self.front.heads.exchange(message, self._peer, head)
         if chunked or ex.content_length:
             stream = Stream(self.front.loop, self._pause, self._resume)
             ex.stream = stream
@@ -173,12 +174,18 @@ class Connection(asyncio.Protocol):
             if expects and not stream.total and not stream.ended:
                 stream.started = self._continue
         is_broken = ex.stream is not None and ex.stream.failed
-        self._begin(ex, message.version[1] == 0, not message.should_close and not is_broken)
+        self._begin(ex, message.version[1] == 0, not message.should_close and not is_broken, token)
         return rest
 
-    def _begin(self, ex: Exchange, is_http10: bool, keep_alive: bool) -> None:
+    def _begin(self, ex: Exchange, is_http10: bool, keep_alive: bool, token: str | None = None) -> None:
         app = self.front.app
-        self._turn = turn = Turn(self, ex, app.find(ex), app.running, is_http10, keep_alive)
+        pipeline = app.find(ex)
+        turn: Turn
+        if token is not None and self.front.admits(token, ex):
+            turn = DebuggedTurn(self, ex, pipeline, app.running, is_http10, keep_alive, app.policy)
+        else:
+            turn = Turn(self, ex, pipeline, app.running, is_http10, keep_alive)
+        self._turn = turn
         app.running.exchanges += 1
         turn.start()
 
@@ -261,9 +268,12 @@ class Connection(asyncio.Protocol):
         request_id = new_id()
         reply = problem(error, request_id)
         assert reply.entity is not None
+        self.front.refused(error.status)
         log.info(
             "refused: client=%s status=%d request_id=%s %s", self._peer.address, error.status, request_id, error.reason or error.detail
         )
+        if self.front.recent is not None:
+            self.front.recent.refuse(request_id, self._peer.address, error)
         reply.headers.update(
             {"X-Request-Id": request_id, "Content-Length": str(len(reply.entity.data)), "Connection": "close", "Date": self.front.date}
         )

@@ -37,6 +37,7 @@ class Client(NamedTuple):
     address: str
     scheme: str
     fields: Pairs
+    is_proxied: bool = False  # a peer that is believed speaks for it
 
 
 class Forwarding:
@@ -44,7 +45,7 @@ class Forwarding:
 
     def __init__(self, trusted: Sequence[str]) -> None:
         self._trusted = tuple(ipaddress.ip_network(network) for network in trusted)
-        self._warned = False
+        self.has_warned = False
 
     def trusts(self, peer: str) -> bool:
         address = _parse(peer)
@@ -52,8 +53,8 @@ class Forwarding:
 
     def warn(self, peer: str) -> None:
         """Once: an untrusted peer sends X-Forwarded-For, which is an attack or a forgotten setting."""
-        if not self._warned:
-            self._warned = True
+        if not self.has_warned:
+            self.has_warned = True
             log.warning("%s sent X-Forwarded-* and is not among server.trusted_proxies: they are ignored (said once)", peer)
 
     def client(self, peer: str, scheme: str, host: str, claims: Claims | None) -> Client:
@@ -71,7 +72,7 @@ class Forwarding:
         fields = [(FOR, ", ".join(chain)), (PROTO, scheme), (REAL_IP, address), (FORWARDED, forwarded), (VIA, "1.1 gateway")]
         if host:
             fields.insert(2, (HOST, host))
-        return Client(address, scheme, tuple(fields))
+        return Client(address, scheme, tuple(fields), claims is not None)
 
     def _rightmost_untrusted(self, peer: str, lines: Sequence[str]) -> tuple[str, list[str]]:
         """Walk from the right over trusted proxies; what cannot be parsed ends the walk at the last good address."""

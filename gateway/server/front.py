@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.errors import Unavailable
 from gateway.server.connection import Connection
+from gateway.server.debug_token import admits
 from gateway.server.forwarding import Forwarding, plain_address
 from gateway.server.head import HeadReader, Peer
 from gateway.server.listener import Listener
+from gateway.telemetry.recent import Recent
 
 if TYPE_CHECKING:
     from gateway.app import App
     from gateway.config.server import ServerSettings
+    from gateway.exchange import Exchange
     from gateway.server.tunnel import Tunnel
 
 log = logging.getLogger("gateway.server")
@@ -35,6 +38,8 @@ class Front:
         self.clock = app.clock  # loop.time() counts whole milliseconds under uvloop: good for limits, not for durations
         self.listeners = tuple(listeners)
         self.draining = False
+        self.recent: Recent | None = None  # what became of the last exchanges
+        self.adopted = 0.0  # when the app began, by the clock
         self.tunnels: set[Tunnel] = set()
         self._connections: set[Connection] = set()
         self._empty = asyncio.Event()
@@ -42,6 +47,8 @@ class Front:
         self._sweep: asyncio.TimerHandle | None = None
         self._looks = 0
         self._settings: ServerSettings | None = None
+        description = "Requests that were refused before they were any route's, by the status of the answer."
+        self._refused = app.metrics.counter("gateway.refused", description, ("status",))
         self.adopt(app)
 
     def adopt(self, app: App) -> None:
@@ -59,6 +66,10 @@ class Front:
             clock=self.clock,
         )
         self._most = settings.limits.connections
+        if before is None or before.debug.recent != settings.debug.recent:
+            self.recent = Recent(settings.debug.recent, self.clock) if settings.debug.recent else None
+        self._debug_secret = settings.debug.secret
+        self.adopted = self.clock()
         if before is None or before.trusted_proxies != settings.trusted_proxies:
             self.forwarding = Forwarding([str(network) for network in settings.trusted_proxies])
         if before is not None and before != settings:
@@ -77,6 +88,14 @@ class Front:
     def connections(self) -> int:
         """Of clients, that are open; WebSockets among them."""
         return len(self._connections) + len(self.tunnels)
+
+    def admits(self, token: str, ex: Exchange) -> bool:
+        """Whether this debug token lets the client of `ex`, which has its route, see what is decided about it."""
+        return bool(self._debug_secret) and admits(self._debug_secret, token, ex, time.time())
+
+    def refused(self, status: int) -> None:
+        """A connection was answered without an exchange."""
+        self._refused.bind(status=status).add()
 
     def peer(self, transport: Any, scheme: str) -> Peer:
         name = transport.get_extra_info("peername")

@@ -20,7 +20,7 @@ NEVER = frozenset({"CONNECT", "TRACE"})
 """A tunnel that nobody asked for, and a mirror of credentials."""
 
 # Kinds of fields that do not simply pass.
-HOST, LENGTH, ENCODING, CONNECTION, UPGRADE, EXPECT, TE, ONCE, HOP, CLAIM, DROP = range(1, 12)
+HOST, LENGTH, ENCODING, CONNECTION, UPGRADE, EXPECT, TE, ONCE, HOP, CLAIM, DEBUG, DROP = range(1, 13)
 _KINDS = {
     "host": HOST,
     "content-length": LENGTH,
@@ -41,6 +41,7 @@ _KINDS = {
     "x-forwarded-for": CLAIM,
     "x-forwarded-proto": CLAIM,
     "x-forwarded-host": CLAIM,
+    "gateway-debug": DEBUG,  # for the gateway alone
     "x-forwarded-port": DROP,
     "x-forwarded-prefix": DROP,
     "x-forwarded-server": DROP,
@@ -120,15 +121,15 @@ class HeadReader:
         ex = Exchange(method, target.target, target.path, target.query, known.fields.headers.copy())
         ex.repeats(known.fields)
         ex.host = known.host
-        ex.client, ex.scheme, _ = known.client
+        ex.client, ex.scheme, _, ex.is_proxied = known.client
         ex.started = self._clock()
         ex.body_limit = self._body
         ex.has_raw_bytes = known.has_raw_bytes
         ex.takes_trailers = known.takes_trailers
         return ex
 
-    def exchange(self, message: Any, peer: Peer, head: bytes) -> tuple[Exchange, bool, bool, Known | None]:
-        """The exchange, whether its body is chunked, whether its client waits for a 100, and what may be known from now on.
+    def exchange(self, message: Any, peer: Peer, head: bytes) -> tuple[Exchange, bool, bool, Known | None, str | None]:
+        """The exchange, whether its body is chunked, whether its client waits for a 100, what may be known from now on, a debug token.
 
         Raises what refuses it.
         """
@@ -161,20 +162,24 @@ class HeadReader:
         ex = Exchange(method, target.target, target.path, target.query, None, host=host, started=self._clock(), body_limit=self._body)  # type: ignore[arg-type]
         chunked = expects = False
         claims: Claims | None = None
+        token: str | None = None
         if special is not None:
-            chunked, expects, claims = _apply(ex, special, fields, version is HttpVersion11)
+            chunked, expects, claims, token = _apply(ex, special, fields, version is HttpVersion11)
         client = peer.client(host, claims)
-        ex.client, ex.scheme = client.address, client.scheme
+        ex.client, ex.scheme, ex.is_proxied = client.address, client.scheme, client.is_proxied
+        if version is HttpVersion10:
+            ex.http_version = "1.0"
         if host:
             fields.insert(0, ("Host", host))
         fields += client.fields
         ex.headers = Headers(fields)
         ex.has_raw_bytes = not head.isascii()
         known = None
-        if version is HttpVersion11 and ex.content_length is None and not (chunked or expects or message.upgrade or message.should_close):
+        is_plain = ex.content_length is None and not (chunked or expects or message.upgrade or message.should_close)
+        if is_plain and version is HttpVersion11 and token is None:
             block = head[head.index(b"\r\n") :]
             known = Known(block, HeaderBlock(ex.headers.copy()), host, client, ex.has_raw_bytes, ex.takes_trailers)
-        return ex, chunked, expects, known
+        return ex, chunked, expects, known, token
 
 
 def _check_line(head: bytes) -> None:
@@ -185,9 +190,10 @@ def _check_line(head: bytes) -> None:
 
 def _apply(
     ex: Exchange, special: list[tuple[int, str, str]], fields: list[tuple[str, str]], is_http11: bool
-) -> tuple[bool, bool, Claims | None]:
+) -> tuple[bool, bool, Claims | None, str | None]:
     """What the fields that do not simply pass mean for `ex`; those that do pass after all are put into `fields`."""
     length = encoding = upgrade = ""
+    token: str | None = None
     expects = False
     once: set[str] = set()
     named: set[str] = set()
@@ -218,6 +224,8 @@ def _apply(
                 raise BadRequest(f"{name} may be sent only once.")
             once.add(lower)
             fields.append((name, value))
+        elif kind == DEBUG:
+            token = value if token is None else ""  # of two, neither
         elif kind == CLAIM:
             if lower == "x-forwarded-for":
                 chain.append(value)
@@ -234,7 +242,7 @@ def _apply(
     if upgrade:
         _upgrade(ex, upgrade, named, is_http11, has_body=bool(encoding or ex.content_length))
     claims = Claims(chain, proto, forwarded_host) if chain or proto or forwarded_host else None
-    return bool(encoding), expects, claims
+    return bool(encoding), expects, claims, token
 
 
 def _upgrade(ex: Exchange, upgrade: str, named: set[str], is_http11: bool, has_body: bool) -> None:

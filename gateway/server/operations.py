@@ -13,6 +13,7 @@ from typing import Any
 from gateway.checks import Check
 from gateway.control import Arguments, Control, ControlError
 from gateway.server.front import Front
+from gateway.server.recall import recall
 from gateway.server.reload import Reloader
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -29,7 +30,8 @@ class Operations:
 
     def offer(self, control: Control) -> None:
         for operation in (
-            self.status, self.health, self.liveness, self.workers, self.policy, self.log_level, self.set_log_level, self.reload
+            self.status, self.health, self.liveness, self.workers, self.policy, self.log_level, self.set_log_level, self.reload,
+            self.exchange,
         ):  # fmt: skip
             control.offer(operation.__name__, operation)
 
@@ -96,6 +98,10 @@ class Operations:
             raise ControlError(422, f"level is one of {', '.join(LEVELS)}")
         logging.getLogger().setLevel(str(level).upper())
         return {"level": level}
+
+    async def exchange(self, arguments: Arguments) -> Any:
+        """What became of the exchanges whose request id is `id`, the newest first; of several processes the one knows it that served it."""
+        return {"exchanges": await recall(self._front, str(arguments.get("id", "")))}
 
     async def reload(self, arguments: Arguments) -> Any:
         """Read the policy again. Not `ok`, with all `mistakes`, when the old one stays."""

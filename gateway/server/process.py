@@ -20,19 +20,33 @@ from gateway.ports.port import Port
 from gateway.server.compile import Compiler, Load
 from gateway.server.front import Front
 from gateway.server.listener import Address, Certificate, Listener
+from gateway.server.measures import Measures
 from gateway.server.operations import Operations
+from gateway.server.pushing import Pusher
 from gateway.server.reload import Reloader, reloader
+from gateway.server.sampling import Sampler
+from gateway.state.record import running
 from gateway.telemetry.lines import LineWriter
 from gateway.telemetry.log import LogHandler, formatter
+from gateway.telemetry.metrics.families import Metrics
+from gateway.telemetry.metrics.slots import SlotFile, forget, slot_file
+from gateway.telemetry.tracing.destination import exporter
 from gateway.wire import require_c_extensions
 
 log = logging.getLogger("gateway")
 
+Offer = Callable[[Front], None]
 
-def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> int:
+
+def _no_more(front: Front) -> None:
+    return None
+
+
+def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True, offers: Offer = _no_more) -> int:
     """Run until SIGTERM or SIGINT; a second signal ends at once. Returns the exit code. Raises ConfigError.
 
     `load` reads the policy again on SIGHUP, and with `watch` when a file of it has changed; `folder` keeps the state.
+    `offers` adds operations to those of the gateway's own.
     """
     handler = LogHandler(sys.stderr.fileno())
     handler.setFormatter(formatter(policy.telemetry.log.format))
@@ -40,7 +54,7 @@ def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> in
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before it can be heard must not end us
     _allow_files(policy.server.limits.connections)
     lines = LineWriter(sys.stdout.fileno())
-    app = App(policy, lines.write)
+    app = App(policy, lines.write, exporter=exporter, metrics=_metrics(folder))
     try:
         require_c_extensions()
         listeners = _bind(policy)
@@ -48,7 +62,16 @@ def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True) -> in
         print(f"gateway: {error}", file=sys.stderr)  # noqa: T201
         return 1
     compiler = Compiler(load, policy, lines.write)
-    return uvloop.run(_run(app, listeners, lines, lambda front: reloader(front, compiler, folder, watch=watch)))
+    measures = Measures(lambda: [app.metrics.read()], folder)
+    return uvloop.run(_run(app, listeners, lines, measures, lambda front: reloader(front, compiler, folder, watch=watch), offers))
+
+
+def _metrics(folder: Path) -> Metrics:
+    """Those of this run, in the state folder; in memory where another gateway keeps its own there."""
+    if running(folder) is not None:
+        return Metrics()
+    forget(folder)
+    return Metrics(SlotFile(slot_file(folder, 0)))
 
 
 def _bind(policy: Policy) -> list[Listener]:
@@ -70,7 +93,9 @@ def _bind(policy: Policy) -> list[Listener]:
     return listeners
 
 
-async def _run(app: App, listeners: list[Listener], lines: LineWriter, reloads: Callable[[Front], Reloader]) -> int:
+async def _run(
+    app: App, listeners: list[Listener], lines: LineWriter, measures: Measures, reloads: Callable[[Front], Reloader], offers: Offer
+) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     lines.start()
@@ -91,7 +116,15 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter, reloads: 
     _tune_collector()
     reloader = reloads(front)
     Operations(front, reloader, app.clock).offer(app.control)
+    offers(front)
     loop.add_signal_handler(signal.SIGHUP, reloader.ask)
+    sampler = Sampler(front, lambda: reloader.state)
+    sampler.follow_log("access", lambda: lines.dropped)
+    sampler.start()
+    measures.offer(app.control)
+    pusher = Pusher(lambda: [app.metrics.read()], lambda: front.app.policy.telemetry.metrics)
+    pusher.start()
+    measuring = loop.create_task(measures.run(), name="metrics")
     reloading = loop.create_task(reloader.run(), name="reload")
     for port in opened:
         await port.start()
@@ -107,6 +140,11 @@ async def _run(app: App, listeners: list[Listener], lines: LineWriter, reloads: 
     for port in opened:
         await port.stop()
     lines.stop()
+    sampler.stop()
+    pusher.stop()
+    measuring.cancel()
+    await asyncio.wait([measuring])
+    app.metrics.file.close()
     log.info("ended")
     return 0
 

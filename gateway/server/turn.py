@@ -74,7 +74,7 @@ class Turn:
         loop = self._connection.front.loop
         if self._connection.transport.is_closing():
             self._connection.finished(self)  # the client left before any plugin was reached
-        elif self._pipeline.is_async:
+        elif self._pipeline.needs_task:
             self._run = loop.create_task(self._serve())
         else:
             self._run = Eager(self._serve(), loop, self._broke)
@@ -121,8 +121,11 @@ class Turn:
                 reply.stream.abandon()
             status = reply.status if reply is not None and self._head_sent else None
             received = 0 if ex.stream is None else ex.stream.total
-            duration = self._connection.front.clock() - ex.started
-            pipeline.end(ex, End(status, received, self._bytes_out, duration, ex.attempts, ex.failure, truncated))
+            front = self._connection.front
+            end = End(status, received, self._bytes_out, front.clock() - ex.started, ex.attempts, ex.failure, truncated)
+            pipeline.end(ex, end)
+            if ex.given_id and front.recent is not None:  # nobody can ask for what has no name
+                front.recent.keep(ex, pipeline.names, end)
             ex.interim = self._run = None  # no circles for the collector
             self._connection.finished(self)
 

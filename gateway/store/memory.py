@@ -57,6 +57,12 @@ class MemoryStore:
         # Weak: a reloaded policy finds the counts of the one it replaces, and what no policy uses any more is gone.
         self._named: WeakValueDictionary[tuple[str, int, float, str], Sliding | Log] = WeakValueDictionary()
 
+    @property
+    def keys(self) -> int:
+        """That its named limiters tell apart now."""
+        # A reload's thread may name another meanwhile: the list is made in one go.
+        return sum(limiter.known for reference in self._named.valuerefs() if (limiter := reference()) is not None)
+
     def limiter(self, limit: int, window: float, algorithm: Algorithm = "sliding", name: str = "") -> Limiter:
         """At most `limit` requests in `window` seconds. Without a `name` nobody shares it."""
         identity = (name, limit, window, algorithm)
@@ -116,6 +122,11 @@ class _Keys(Generic[V]):
         self._mask = shards - 1
         self._shards: tuple[_Shard[V], ...] = tuple(_Shard(max_keys // shards) for _ in range(shards))
 
+    @property
+    def known(self) -> int:
+        """Keys told apart, some of them perhaps not met for a window."""
+        return sum(shard.known for shard in self._shards)
+
     def _now(self) -> int:
         """Microseconds that never go back: a clock that does is taken to have stood still, so no window opens twice and none stays shut."""
         now = int(self._clock() * SECOND + 0.5) + self._lag
@@ -133,7 +144,7 @@ class _Keys(Generic[V]):
 
     def _fold(self) -> None:
         if not self.folded:
-            log.warning("a rate limit tells %d keys apart and has met more: new ones share buckets", sum(s.known for s in self._shards))
+            log.warning("a rate limit tells %d keys apart and has met more: new ones share buckets", self.known)
         self.folded += 1
 
 

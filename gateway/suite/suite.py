@@ -36,8 +36,8 @@ class Suite:
     tests: tuple[Test, ...]
 
 
-def load(path: Path) -> Suite:
-    """Raises ConfigError with the mistakes of the file, or else with those of the policy."""
+def load(path: Path, env_files: Sequence[Path | str] = ()) -> Suite:
+    """Raises ConfigError with the mistakes of the file, or else with those of the policy, which `env_files` give variables."""
     folder = path.absolute().parent
     sources = Sources(folder)
     document = _document(sources.read(path, "name a file of tests: gateway test policy/tests/*.yaml"), path, sources)
@@ -46,7 +46,7 @@ def load(path: Path) -> Suite:
     schema = validate(SuiteSchema, document, (), document.value, folder)
     document.refuse()
     assert schema is not None
-    policy = load_policy(_policy(document, schema, path, folder), env=schema.env)
+    policy = load_policy(_policy(document, schema, path, folder), env=schema.env, env_files=env_files)
     _check_names(document, schema, policy)
     document.refuse()
     tests = (

@@ -58,10 +58,9 @@ class Upstream:
         target = self._next()
         connection = target.free()
         answer: asyncio.Future[Reply] | None = None
-        head = None if pipeline.watches_attempts or body is not None or stream is not None else repeated_head(ex)
         chunked = False
         while True:
-            attempt = Attempt(len(ex.attempts) + 1, target.url, ex.headers if head is not None else ex.headers.copy())
+            attempt = Attempt(len(ex.attempts) + 1, target.url, ex.headers)
             ex.attempts = (*ex.attempts, attempt)
             reused = connection is not None
             begun = monotonic()
@@ -70,10 +69,9 @@ class Upstream:
                     pipeline.attempt(ex, attempt)
                 if connection is None:
                     connection = await target.connect()
-                if head is None:
+                data = None if body is not None or stream is not None else repeated_head(ex, attempt)
+                if data is None:
                     data, chunked = request_head(ex, attempt.headers, target.authority, body, stream is not None)
-                else:
-                    data = head
                 answer = connection.ask(data + body if body else data, ex, stream, chunked)
                 reply = await answer
             except GatewayError as error:
@@ -105,14 +103,20 @@ def _give_up(connection: Connection, answer: asyncio.Future[Reply] | None) -> No
         answer.result().abandon()
 
 
-def repeated_head(ex: Exchange) -> bytes | None:
-    """The head of a request whose fields are to the letter those its client sent before, and no plugin changed: only its line is new."""
+def repeated_head(ex: Exchange, attempt: Attempt) -> bytes | None:
+    """The head of a request whose fields are to the letter those its client sent before, and whatever was added behind them.
+
+    None: it must be written anew.
+    """
     block = ex.block
-    if block is None or not ex.is_untouched or ex.upgrade or ex.takes_trailers or not ex.host or ex.method in WITH_CONTENT:
+    if block is None or not ex.is_untouched or not attempt.is_untouched:
+        return None
+    if ex.upgrade or ex.takes_trailers or not ex.host or ex.method in WITH_CONTENT:
         return None
     if not block.serialized:
-        block.serialized = serialize("", block.headers, has_raw_bytes=ex.has_raw_bytes)
-    return f"{ex.method} {ex.target} HTTP/1.1".encode() + block.serialized
+        block.serialized = "".join([f"\r\n{name}: {value}" for name, value in block.headers.items()])
+    head = f"{ex.method} {ex.target} HTTP/1.1{block.serialized}{ex.added}{attempt.added}\r\n\r\n"
+    return head.encode("utf-8", "surrogateescape") if ex.has_raw_bytes else head.encode()
 
 
 def request_head(ex: Exchange, headers: Headers, authority: str, body: bytes | None, streams: bool) -> tuple[bytes, bool]:

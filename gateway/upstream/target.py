@@ -70,6 +70,16 @@ class Target:
         for connection in list(self._free):
             connection.close()
 
+    @property
+    def idle(self) -> int:
+        """Connections that nobody uses."""
+        return len(self._free)
+
+    @property
+    def active(self) -> int:
+        """Connections in use, or being made."""
+        return len(self._used) + len(self._opening)
+
     def free(self) -> Connection | None:
         """An idle connection that nothing speaks against, to be used at once."""
         free = self._free

@@ -240,7 +240,7 @@ LOOP.append(LOOP)
         (1 << 64, "integer out of range"),
         (float("nan"), None),
         ({"a": ["\udcff"]}, {"a": ["\\udcff"]}),
-        (LOOP, [[["<list>"]]]),
+        (LOOP, [[[[[[[["[redacted]"]]]]]]]]),
         ({"deep": {"er": {"est": {"of": {"all": "\udcff"}}}}}, {"deep": {"er": {"est": "<dict>"}}}),
     ],
 )

@@ -16,9 +16,11 @@ from gateway.testing import Clock, exchange, host, load
 ROOT = Path(__file__).parents[2]
 ALL = sorted(file.stem for file in (ROOT / "plugins").glob("[a-z]*.py"))
 
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 SAYS: list[tuple[str, object, Callable[[], Exchange], str, bool]] = [
     # plugin, settings, request, what it says, whether it answers
-    ("access_log", None, exchange, "writes a line of 17 fields when it has ended", False),
+    ("access_log", None, exchange, "writes a line of 18 fields when it has ended", False),
+    ("authenticate", {"jwt": {"secret": "", "algorithms": "HS256"}, "optional": True}, exchange, "no credentials: passes as nobody", False),
     ("body_limit", "1KiB", lambda: exchange("POST", body=b"x"), "takes a body of at most 1024 bytes", False),
     ("cors", "*", lambda: exchange(headers={"Origin": "https://a.test"}), "scripts of https://a.test may read the reply", False),
     ("cors", [], lambda: exchange(headers={"Origin": "https://a.test"}), "scripts of https://a.test may not read the reply", False),
@@ -28,9 +30,13 @@ SAYS: list[tuple[str, object, Callable[[], Exchange], str, bool]] = [
         lambda: exchange("OPTIONS", headers={"Origin": "https://a.test", "Access-Control-Request-Method": "PUT"}),
         "answers the preflight of https://a.test with 204, granting nothing", True,
     ),
+    ("forward_auth", {"url": "http://auth.test/"}, exchange, "would ask http://auth.test/", False),
     ("headers", {"response": {"remove": ["Server"]}}, exchange, "on the reply: removes Server", False),
     ("headers", {}, exchange, "changes nothing", False),
     ("health", None, lambda: exchange("GET", "/health"), "answers 200", True),
+    ("ip_filter", {"deny": "198.51.100.0/24"}, exchange, "192.0.2.1 is let through", False),
+    ("metrics", None, lambda: exchange("BREW"), "counts as _OTHER /**", False),
+    ("metrics", None, lambda: exchange(route=""), "counts as GET of no route", False),
     ("problem_details", None, exchange, "an upstream's 5xx passes when it is JSON, else it is replaced", False),
     ("problem_details", "replace", exchange, "an upstream's 5xx is replaced", False),
     ("rate_limit", {"limit": 2, "window": "1m"}, exchange, '"default";q=2;w=60 for 192.0.2.1: 2 left', False),
@@ -44,6 +50,15 @@ SAYS: list[tuple[str, object, Callable[[], Exchange], str, bool]] = [
     (
         "security_headers", "api", exchange,
         "sets 9 headers on the reply, takes 87 names off it, sets Cache-Control where there is none", False,
+    ),
+    ("tracing", None, exchange, "begins a trace; 1 of them are sampled", False),
+    (
+        "tracing", None, lambda: exchange(headers={"traceparent": TRACEPARENT}),
+        "continues the trace 0af7651916cd43dd8448eb211c80319c; 1 of them are sampled, whatever their callers say", False,
+    ),
+    (
+        "tracing", "everyone", lambda: exchange(headers={"traceparent": TRACEPARENT}),
+        "continues the trace 0af7651916cd43dd8448eb211c80319c, which its caller has not sampled", False,
     ),
 ]  # fmt: skip
 
@@ -70,6 +85,8 @@ def test_a_limit_that_is_used_up_ends_it() -> None:
 
 
 REFUSES: list[tuple[str, object, Exchange, int]] = [
+    ("authenticate", {"jwt": {"secret": "", "algorithms": "HS256"}}, exchange(), 401),
+    ("ip_filter", {"deny": "192.0.2.0/24"}, exchange(), 403),
     ("body_limit", "1B", exchange("POST", body=b"xx"), 413),
     ("cors", "*", exchange(headers=[("Origin", "https://a.test"), ("Origin", "https://b.test")]), 400),
     ("health", None, exchange("GET", "/health/x"), 404),

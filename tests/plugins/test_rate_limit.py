@@ -248,7 +248,7 @@ def test_observed() -> None:
     exchanges = [exchange() for _ in range(4)]
     replies = [run(steps, ex) for ex in exchanges]
     assert [(reply.status, dict(reply.headers)) for reply in replies] == [(200, {})] * 4
-    note = ("rate_limit", {"policies": ["default"], "outcome": "would_reject"})
+    note = ("observe", {"plugin": "rate_limit", "status": 429, "policies": ["default"]})
     assert [ex.notes for ex in exchanges] == [None, None, [note], [note]]
 
 
@@ -292,7 +292,7 @@ def test_counts_outlive_a_reload() -> None:
     old = load("rate_limit", TWO, host=first)
     run(pipeline(old), exchange())
     new = load("rate_limit", TWO, host=first)
-    assert new.explain(exchange()) == '"login";q=2;w=60 for 192.0.2.1: 1 left'
+    assert new.explain(exchange()) == '"login";q=2;w=60 for 192.0.2.1: 1 of 2 used, 1 left, more in 120 s'
     changed = load("rate_limit", {**TWO, "limit": 3}, host=first)
     assert changed.explain(exchange()) == '"login";q=3;w=60 for 192.0.2.1: 3 left'
 
@@ -315,7 +315,7 @@ def test_limits_of_one_name_share_counts(settings: object, others: object, share
         about.store = store
         plugins.append(load("rate_limit", written, host=about))
     run(pipeline(plugins[0], upstream=FakeUpstream()), exchange())
-    assert str(plugins[1].explain(exchange())).endswith("1 left" if shared else "2 left")
+    assert str(plugins[1].explain(exchange())).endswith("1 left, more in 120 s" if shared else ": 2 left")
 
 
 LIMIT = {"limit": 1, "window": "1s"}

@@ -15,7 +15,9 @@ from tests.support import RawUpstream, gateway, ok, raw
 
 ROOT = Path(__file__).parents[2]
 POLICY = (ROOT / "gateway.yaml").read_text()
-ID = re.compile(r"\b[0-9a-f]{32}\b|;t=\d+")  # ids, and how long a limit's window still is: it began with the clock
+ID = re.compile(
+    r"\b[0-9a-f]{32}\b(-[0-9a-f]{16}-0[0-3])?|;t=\d+"
+)  # ids, whether a trace is sampled, and how long a limit's window still is: it began with the clock
 BODY = b'{"a":1}'
 SEEN_OTHERWISE = {"content-length", "connection", "transfer-encoding", "date"}
 """Framing, which is no part of a rehearsal's outcome; and its day is another one."""

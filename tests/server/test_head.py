@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gateway.app import App
 from gateway.config.policy import loads
-from gateway.exchange import Exchange
+from gateway.exchange import Attempt, Exchange
 from gateway.pipeline import Pipeline
 from gateway.server.connection import Connection
 from gateway.server.front import Front
@@ -28,7 +28,7 @@ routes:
   - {name: all, match: "/**", plugins: [respond: {status: 200, body: x}]}
   - {name: purge, match: {methods: [PURGE], path: /purge}, plugins: [respond: {status: 200, body: purged}]}
 """
-KNOWN_BY = frozenset({"started", "_request_id", "headers", "block", "_version"})
+KNOWN_BY = frozenset({"started", "given_id", "headers", "block", "_version"})
 """What differs although the exchange is the same: a time, a random name, and how its fields were come by."""
 ID = re.compile(rb"[0-9a-f]{32}")
 
@@ -117,7 +117,8 @@ def values(ex: Exchange) -> dict[str, object]:
     """All that an exchange says, but for when it was and its random name."""
     found: dict[str, object] = {name: getattr(ex, name) for name in ex.__slots__ if name not in KNOWN_BY}
     found["headers"] = tuple(ex.headers.items())
-    found["upstream"] = repeated_head(ex) or request_head(ex, ex.headers.copy(), "", None, streams=ex.stream is not None)[0]
+    attempt = Attempt(1, "", ex.headers)
+    found["upstream"] = repeated_head(ex, attempt) or request_head(ex, attempt.headers, "", None, streams=ex.stream is not None)[0]
     found["stream"] = ex.stream is not None
     found["interim"] = ex.interim is not None
     found["failure"] = repr(ex.failure)

@@ -97,3 +97,10 @@ def test_junit(tests: Path, tmp_path: Path) -> None:
 def test_junit_that_cannot_be_written(tests: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["test", str(tests), "--junit", "no/such/folder.xml"]) == 2
     assert capsys.readouterr().err.startswith("gateway test: no/such/folder.xml: cannot be written: ")
+
+
+def test_variables_from_a_file(tests: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "limits.env").write_text("LIMIT=1\n")
+    assert main(["test", "policy/tests/leads.yaml", "--env-file", "limits.env"]) == 1
+    assert main(["test", "policy/tests/leads.yaml", "--env-file", "missing.env"]) == 1
+    assert "missing.env: no such file" in capsys.readouterr().out

@@ -9,6 +9,8 @@ from tests.benchmarks.proxy.policy import ADDED, ORIGIN
 
 COMMON = (
     "request_id",
+    "tracing",
+    "metrics",
     "access_log",
     "problem_details: {upstream_5xx: auto}",
     "security_headers",

@@ -1,0 +1,113 @@
+"""What nobody tells as it happens is looked at now and then: the event loop's lag, connections, the store, reloads, what logs dropped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from time import monotonic
+from weakref import WeakKeyDictionary
+
+from gateway.server.front import Front
+from gateway.state.record import State
+from gateway.telemetry.metrics.families import Counter
+from gateway.upstream import Upstream
+
+EVERY = 0.5  # seconds between two looks
+LAG = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+CONNECTION = ("http.connection.state", "server.address", "server.port")
+
+
+class Sampler:
+    """`start` and `stop` in the event loop whose lag it measures. A look costs some microseconds, whatever the traffic."""
+
+    def __init__(self, front: Front, reloads: Callable[[], State]) -> None:
+        self._front = front
+        self._reloads = reloads
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._followed: list[_Followed] = []
+        self._replays: WeakKeyDictionary[Upstream, int] = WeakKeyDictionary()
+        self._connections: dict[tuple[str, str, int], int] = {}
+        metrics = front.app.metrics
+        self._lag = metrics.histogram("gateway.loop.lag", "How late the event loop does what is due.", bounds=LAG).bind()
+        self._clients = metrics.gauge("gateway.connections", "Connections of clients, WebSockets among them.").bind()
+        self._upstream = metrics.gauge(
+            "http.client.open_connections",
+            "Connections to upstreams' targets; an active one is in use, or being made.",
+            CONNECTION,
+        )
+        self._replayed = metrics.counter("gateway.upstream.replays", "Requests sent again on another connection.", ("upstream",))
+        self._keys = metrics.gauge("gateway.store.keys", "Keys that the limits in memory tell apart.").bind()
+        self._revision = metrics.gauge("gateway.policy.revision", "Of the policy in force; 0: it is not kept.", merge="worker").bind()
+        self._stale = metrics.gauge("gateway.policy.stale", "1 while a newer policy is refused.", merge="worker").bind()
+        self._reloaded = metrics.gauge("gateway.reload.time", "When the last reload ended, Unix time.", unit="s", merge="max").bind()
+        self._dropped = metrics.counter("gateway.log.dropped", "Lines of a log that nobody read in time.", ("log",))
+        reloaded = metrics.counter("gateway.reloads", "Reloads of the policy.", ("result",))
+        self.follow(reloaded.bind(result="success"), lambda: reloads().ended - reloads().failed)
+        self.follow(reloaded.bind(result="failure"), lambda: reloads().failed)
+
+    def follow(self, counter: Counter, total: Callable[[], float]) -> None:
+        """Count what something else counts already."""
+        self._followed.append(_Followed(counter, total))
+
+    def follow_log(self, name: str, dropped: Callable[[], float]) -> None:
+        """Tell how many lines the log of this name has dropped."""
+        self.follow(self._dropped.bind(log=name), dropped)
+
+    def start(self) -> None:
+        self._due = monotonic() + EVERY
+        self._timer = asyncio.get_running_loop().call_later(EVERY, self._look)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self.sample()
+
+    def _look(self) -> None:
+        self._lag.observe(max(0.0, monotonic() - self._due))
+        self.start()
+        self.sample()
+
+    def sample(self) -> None:
+        """Look now."""
+        app = self._front.app
+        self._clients.set(self._front.connections)
+        self._keys.set(app.store.keys)
+        state = self._reloads()
+        self._revision.set(state.revision)
+        self._stale.set(app.running.is_stale)
+        if state.last is not None:
+            self._reloaded.set(datetime.fromisoformat(state.last.time).timestamp())
+        self._look_at_upstreams()
+        for followed in self._followed:
+            followed.look()
+
+    def _look_at_upstreams(self) -> None:
+        found = dict.fromkeys(self._connections, 0)  # a target that a reload took away has none
+        for name, upstream in self._front.app.upstreams.items():
+            self._replayed.bind(upstream=name).add(upstream.replays - self._replays.get(upstream, 0))
+            self._replays[upstream] = upstream.replays
+            for target in upstream.targets:
+                for state, number in (("active", target.active), ("idle", target.idle)):
+                    which = (state, target.host, target.port)
+                    found[which] = found.get(which, 0) + number
+        for which, number in found.items():
+            self._upstream.bind(**dict(zip(CONNECTION, which, strict=True))).set(number)
+        self._connections = found
+
+
+class _Followed:
+    """A counter that is told how far something else has counted, which begins at 0 with each worker, as the counter does not."""
+
+    __slots__ = ("_counter", "_last", "_total")
+
+    def __init__(self, counter: Counter, total: Callable[[], float]) -> None:
+        self._counter = counter
+        self._total = total
+        self._last = 0.0
+
+    def look(self) -> None:
+        total = self._total()
+        self._counter.add(total - self._last)
+        self._last = total
