@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -149,6 +150,7 @@ def host(
     answers: Mapping[str, Any] | None = None,
     service: FakeService | None = None,
     files: FakeFiles | None = None,
+    time: Callable[[], float] = time.time,
     metrics: Measured | None = None,
     paths: Mapping[str, str] | None = None,
     vital: Iterable[str] = (),
@@ -187,6 +189,7 @@ def host(
         below=partial(fetch, lambda route: None),
         outbound=(service or FakeService()).call,
         watched=(files or FakeFiles()).watch,
+        time=time,
     )
 
 

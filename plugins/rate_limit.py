@@ -147,7 +147,7 @@ class Limit(Settings):
     )
     max_over: Percent | None = Field(
         None,
-        description="How far all gateways on one store may go beyond the limit, so that most requests need not wait for the store, as in 5%. "
+        description="How far all gateways on one store may go beyond the limit, so that most requests need not wait for it, as in 5%. "
         "Without it, by nothing. A limit of which this share is less than one for each gateway is exact, too.",
     )
     on_failure: OnFailure | None = Field(

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 FENCE = re.compile(r"^```(?P<info>\w[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^]]+\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
-BESIDE = re.compile(r"# (plugins/\w+\.py|routes/\w+\.yaml|\.env)\n")
+BESIDE = re.compile(r"# (plugins/\w+\.py|routes/\w+\.yaml|policy/\w+\.yaml|\.env)\n")
 SECRET = re.compile(r"\$\{file:([^}]+)\}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from gateway.app import App
-from gateway.audit import exposure, limits, order, routes, upstreams
+from gateway.audit import exposure, identity, limits, order, routes, upstreams
 from gateway.audit.finding import Finding
 from gateway.audit.subject import Subject
 from gateway.config.position import Path
@@ -29,9 +29,13 @@ RULES: tuple[Rule, ...] = (
     limits.no_rate_limit,
     limits.rotatable_limit,
     limits.unshared_limit,
-    limits.unknown_consumer,
     limits.limited_health,
     limits.large_body,
+    identity.unknown_consumer,
+    identity.late_authenticate,
+    identity.weak_secret,
+    identity.idle_method,
+    identity.spoofable_identity,
     upstreams.unused_upstream,
     upstreams.mixed_paths,
     upstreams.unverified_upstream,

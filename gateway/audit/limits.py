@@ -11,8 +11,6 @@ from gateway.by import verified
 from gateway.config.sharing import limits_apart
 from gateway.errors import Mistake
 
-AUTHENTICATING = ("authenticate", "forward_auth")
-"""Plugins that say who asks."""
 LARGE = 64 << 20
 """Bytes. Who needs larger bodies on some route says so there; for every route it is an invitation."""
 
@@ -54,35 +52,6 @@ def rotatable_limit(subject: Subject) -> Iterator[Mistake]:
 
 def _called(identity: Any) -> str:
     return {"body": "field of the body", "param": "path", "query": "query"}.get(type(identity).__name__.lower(), "header")
-
-
-def unknown_consumer(subject: Subject) -> Iterator[Mistake]:
-    """A limit counts by consumer or claim, and nothing above it authenticates.
-
-    Who asks is known only below `authenticate`. Above it, or without it, every request is counted by its client's address, as if
-    `by: client` had been written. Move the limit below, or write `by: client`.
-
-        routes:
-          - name: leads
-            match: /leads
-            upstream: leads
-            plugins: [{rate_limit: {limit: 10, window: 1m, by: consumer}}]
-    """
-    told: set[int] = set()
-    for lane in subject.lanes:
-        is_known = False
-        for entry in lane.entries:
-            is_known = is_known or entry.name in AUTHENTICATING
-            limits = settings(entry).limits if entry.name == "rate_limit" else [settings(entry)] if entry.name == "concurrency" else []
-            names = [name for limit in limits for one in limit.by if (name := _of_consumer(one))]
-            if names and not is_known and id(entry) not in told:
-                told.add(id(entry))
-                yield entry.position.mistake(f"nothing above knows a {names[0]}: all are counted by client", "move it below authenticate")
-
-
-def _of_consumer(identity: Any) -> str:
-    """What an identity asks of who was authenticated: "consumer", "claim" or nothing."""
-    return "consumer" if identity == "consumer" else "claim" if hasattr(identity, "claim") else ""
 
 
 def unshared_limit(subject: Subject) -> Iterator[Mistake]:

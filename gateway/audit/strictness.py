@@ -6,12 +6,14 @@ from math import inf
 
 from gateway.audit.subject import Lane, settings
 
-MEASURED = ("rate_limit", "body_limit")
+MEASURED = ("authenticate", "rate_limit", "body_limit")
 
 
 def allowed(lane: Lane, plugin: str) -> float:
-    """Requests a second that the route's enforced limits let through, infinite without one; or the most bytes of a body."""
+    """Requests a second that the route's enforced limits let through, infinite without one; the most bytes of a body; whether anybody."""
     entries = [entry for entry in lane.named(plugin) if entry.mode == "enforce"]
+    if plugin == "authenticate":
+        return 0.0 if any(not settings(entry).optional for entry in entries) else inf
     if plugin == "body_limit":
         return float(settings(entries[-1]).max) if entries else float(lane.body)
     return min((limit.amount / limit.seconds for entry in entries for limit in settings(entry).limits), default=inf)

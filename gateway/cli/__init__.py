@@ -115,7 +115,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     unblock = commands.add_parser("unblock", help="end the block of an address", description="End the block of an address or a network.")
     blocks = commands.add_parser("blocks", help="list who is blocked", description="List who is blocked, until when, and why.")
-    commands.add_parser("demo", help="start a small real service to put the gateway in front of (demo --help: its options)")
     store.add_argument("action", choices=("ping", "info"), help="ping: how fast it answers; info: what it is, too")
     limits.add_argument("action", choices=("show", "reset"), help="show: what is left; reset: begin anew")
     limits.add_argument("key", metavar="KEY", help="what the limits count by: a client's address, as a rule")
@@ -125,6 +124,30 @@ def _parser() -> argparse.ArgumentParser:
     unblock.add_argument("address", metavar="ADDRESS", help="as gateway blocks lists it")
     for command in (limits, block, unblock, blocks):
         command.add_argument("--policy", default="gateway.yaml", metavar="FILE", help="the policy's file (default: %(default)s)")
+    keys = commands.add_parser(
+        "keys",
+        help="make, list and revoke API keys",
+        description="Make, list and revoke the API keys of a file. A running gateway takes the change up by itself.",
+    )
+    commands.add_parser(
+        "password",
+        help="hash a password, for a file of users",
+        description="Ask for a password, or read it from standard input, and print its hash for a file of users.",
+    )
+    commands.add_parser("demo", help="start a small real service to put the gateway in front of (demo --help: its options)")
+    actions = keys.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
+    create = actions.add_parser(
+        "create", help="make a key", description="Make a key, and print it: it is shown this once, and kept hashed."
+    )
+    listing = actions.add_parser("list", help="list the keys", description="List the keys: id, consumer, groups, expiry.")
+    revoke = actions.add_parser("revoke", help="remove a key", description="Remove a key: what it proved, it proves no more.")
+    for command in (create, listing, revoke):
+        command.add_argument("--file", default="policy/keys.yaml", metavar="FILE", help="the file of the keys (default: %(default)s)")
+    create.add_argument("consumer", metavar="CONSUMER", help="who will ask with it")
+    create.add_argument("--group", action="append", default=[], metavar="GROUP", help="a group of the consumer; as often as needed")
+    create.add_argument("--label", action="append", default=[], metavar="NAME=VALUE", help="anything else; as often as needed")
+    create.add_argument("--expires", metavar="TIME", help="how long it is good for, as in 90d (default: until it is revoked)")
+    revoke.add_argument("key", metavar="KEY", help="its id, or the whole key")
     for command in (run, check, plan, reload, revisions, status, store):
         command.add_argument("policy", nargs="?", default="gateway.yaml", help="the policy's file (default: %(default)s)")
     asking = (status, log_level, debug_token, store, limits, block, unblock, blocks)
@@ -177,6 +200,6 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("--force", action="store_true", help="replace the file if it is there")
     check.add_argument("--strict", action="store_true", help="exit with 2 when there are warnings")
     plan.add_argument("--route", metavar="NAME", help="only the route of this name")
-    for command in (check, plan, explain, revisions, status, store, limits, block, unblock, blocks):
+    for command in (check, plan, explain, revisions, status, store, limits, block, unblock, blocks, listing):
         command.add_argument("--json", action="store_true", help="one JSON object, for programs")
     return parser

@@ -23,14 +23,11 @@ VALUES = {
 
 PLUGINS = frozenset(
     {
-        "authenticate",
         "authorize",
         "cache",
         "compress",
         "enqueue",
-        "forward_auth",
         "idempotency",
-        "ip_filter",
         "jobs_api",
         "purge",
         "sanitize",

@@ -221,9 +221,9 @@ def test_plugins_beside_the_policy(tmp_path: Path) -> None:
 
 def test_a_plugin_of_ones_own_may_have_the_name_of_one_to_come(tmp_path: Path) -> None:
     (tmp_path / "plugins").mkdir()
-    (tmp_path / "plugins" / "forward_auth.py").write_text((HERE / "plugins/answer.py").read_text())
-    (tmp_path / "gateway.yaml").write_text("version: 1\nroutes: [{match: /**, plugins: [forward_auth]}]\n")
-    assert load(tmp_path / "gateway.yaml").routes[0].plugins[0].name == "forward_auth"
+    (tmp_path / "plugins" / "idempotency.py").write_text((HERE / "plugins/answer.py").read_text())
+    (tmp_path / "gateway.yaml").write_text("version: 1\nroutes: [{match: /**, plugins: [idempotency]}]\n")
+    assert load(tmp_path / "gateway.yaml").routes[0].plugins[0].name == "idempotency"
 
 
 KEYS = [

@@ -20,6 +20,7 @@ TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 SAYS: list[tuple[str, object, Callable[[], Exchange], str, bool]] = [
     # plugin, settings, request, what it says, whether it answers
     ("access_log", None, exchange, "writes a line of 18 fields when it has ended", False),
+    ("authenticate", {"jwt": {"secret": "", "algorithms": "HS256"}, "optional": True}, exchange, "no credentials: passes as nobody", False),
     ("body_limit", "1KiB", lambda: exchange("POST", body=b"x"), "takes a body of at most 1024 bytes", False),
     ("concurrency", 2, exchange, "0 of 2 under way here for test, 0 waiting", False),
     ("cors", "*", lambda: exchange(headers={"Origin": "https://a.test"}), "scripts of https://a.test may read the reply", False),
@@ -30,11 +31,13 @@ SAYS: list[tuple[str, object, Callable[[], Exchange], str, bool]] = [
         lambda: exchange("OPTIONS", headers={"Origin": "https://a.test", "Access-Control-Request-Method": "PUT"}),
         "answers the preflight of https://a.test with 204, granting nothing", True,
     ),
+    ("forward_auth", {"url": "http://auth.test/"}, exchange, "would ask http://auth.test/", False),
     ("headers", {"response": {"remove": ["Server"]}}, exchange, "on the reply: removes Server", False),
     ("headers", {}, exchange, "changes nothing", False),
     ("health", None, lambda: exchange("GET", "/health"), "answers 200", True),
     ("load_shedding", None, exchange, "priority normal", False),
     ("load_shedding", {"priority": {"low": "test"}}, exchange, "priority low", False),
+    ("ip_filter", {"deny": "198.51.100.0/24"}, exchange, "192.0.2.1 is let through", False),
     ("metrics", None, lambda: exchange("BREW"), "counts as _OTHER /**", False),
     ("metrics", None, lambda: exchange(route=""), "counts as GET of no route", False),
     ("problem_details", None, exchange, "an upstream's 5xx passes when it is JSON, else it is replaced", False),
@@ -85,6 +88,8 @@ def test_a_limit_that_is_used_up_ends_it() -> None:
 
 
 REFUSES: list[tuple[str, object, Exchange, int]] = [
+    ("authenticate", {"jwt": {"secret": "", "algorithms": "HS256"}}, exchange(), 401),
+    ("ip_filter", {"deny": "192.0.2.0/24"}, exchange(), 403),
     ("body_limit", "1B", exchange("POST", body=b"xx"), 413),
     ("cors", "*", exchange(headers=[("Origin", "https://a.test"), ("Origin", "https://b.test")]), 400),
     ("health", None, exchange("GET", "/health/x"), 404),
