@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import gateway.cli.run
 import gateway.demo
 import gateway.server.process
 from gateway.cli import main
