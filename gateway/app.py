@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.checks import Check
 from gateway.config.policy import EntrySettings, Policy, RouteSettings
+from gateway.config.store import StoreSettings
 from gateway.config.upstream import UpstreamSettings
 from gateway.control import Control
 from gateway.detached import fetch
@@ -24,7 +25,9 @@ from gateway.router import Route, Router
 from gateway.running import Running
 from gateway.span import Traces
 from gateway.stamp import Stamp, stamp
+from gateway.store.contract import Store
 from gateway.store.memory import MemoryStore
+from gateway.store.redis.store import RedisStore
 from gateway.telemetry.files import LineFile, LineFiles
 from gateway.telemetry.metrics.families import Metrics
 from gateway.telemetry.metrics.owned import OwnedMetrics
@@ -53,18 +56,19 @@ class App:
         exporter: Callable[[Destination], SpanExporter] | None = None,
         control: Control | None = None,
         metrics: Metrics | None = None,
+        store: Callable[[StoreSettings], Store] | None = None,
     ) -> None:
         """Opens nothing but `files`. Raises ConfigError with all that plugins and upstreams refuse of their settings.
 
-        `upstream` makes each upstream from its name and settings, `outbound` asks other services, in place of real ones: a rehearsal's
-        are stubs. The counters of `before`, and its upstreams that would be made of the same, live on in this one; so do its metrics, its
-        `files`, without which lines for a file go to `write_line`, too, and its `control`, which plugins ask. `exporter` makes what sends
-        spans; without it, as in a rehearsal, they are sent nowhere.
+        `upstream` makes each upstream from its name and settings, `store` the store from its own, `outbound` asks other services, in place
+        of real ones: a rehearsal's are stubs. The store of `before`, and its upstreams, live on in this one where they would be made of
+        the same; so do its metrics, its `files`, without which lines for a file go to `write_line`, too, and its `control`, which plugins
+        ask. `exporter` makes what sends spans; without it, as in a rehearsal, they are sent nowhere.
         """
         self.policy = policy
         self.running = Running()
         self.clock = clock  # seconds, monotonic
-        self.store: MemoryStore = MemoryStore(clock) if before is None else before.store
+        self.store: Store = self._store(store or self._new_store, before)
         self.control: Control = before.control if before is not None else control or Control()
         self._write_line = write_line
         self._files: LineFiles | None = files if before is None else before._files
@@ -167,6 +171,18 @@ class App:
                 self.running.close_files()
                 raise
         return self._plugins.get(id(entry))
+
+    def _store(self, make: Callable[[StoreSettings], Store], before: App | None) -> Store:
+        """The one that runs already, with its counts, when its settings are the same."""
+        if before is not None and before.policy.store == self.policy.store:
+            self.running.inherited_store = before.store
+            return before.store
+        self.running.store = made = make(self.policy.store)
+        return made
+
+    def _new_store(self, settings: StoreSettings) -> Store:
+        address = settings.redis
+        return MemoryStore(self.clock, wall=time.time) if address is None else RedisStore(address, settings.on_failure)
 
     def _where_spans_go(self) -> Destination | None:
         try:

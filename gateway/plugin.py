@@ -36,7 +36,7 @@ from gateway.errors import (
 from gateway.exchange import Attempt, End, Entity, Exchange, Headers, Reply, new_id
 from gateway.pii import Mask
 from gateway.span import Event, Span, Traces, Value
-from gateway.store.memory import Decision, MemoryStore
+from gateway.store.contract import Decision, Decisions, LimitSpec, Store, StoreAway
 from gateway.template import folded_segments
 from gateway.tracecontext import RANDOM, SAMPLED, Parent, parent, tracestate
 
@@ -51,6 +51,7 @@ __all__ = [
     "ControlError",
     "Counter",
     "Decision",
+    "Decisions",
     "Duration",
     "End",
     "Entity",
@@ -66,6 +67,7 @@ __all__ = [
     "Headers",
     "Histogram",
     "Host",
+    "LimitSpec",
     "Many",
     "Mask",
     "Metric",
@@ -86,6 +88,8 @@ __all__ = [
     "Settings",
     "Size",
     "Span",
+    "Store",
+    "StoreAway",
     "Token",
     "Traces",
     "Unauthorized",
@@ -198,7 +202,7 @@ class Host:
     clock: Callable[[], float]  # seconds, monotonic
     mode: Mode
     route: str  # "" for an entry of the common list
-    store: MemoryStore  # counters
+    store: Store  # counters, leases, small values
     log: logging.Logger
     write_line: WriteLine  # one line of the access log; never blocks
     open_lines: Callable[[Path], WriteLine]  # `write_line` of a file; for a constructor. Raises ValueError when it cannot be opened

@@ -1,4 +1,4 @@
-"""The `server`, `store` and `telemetry` blocks of a policy: where the gateway listens and what it puts up with."""
+"""The `server` and `telemetry` blocks of a policy: where the gateway listens and what it puts up with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic.json_schema import WithJsonSchema
 from gateway.config.address import Address, address
 from gateway.config.header import HeaderName, HeaderValue
 from gateway.config.ports import Admin, Observe
-from gateway.config.settings import Duration, File, Many, One, OneOrMany, Settings, Size, kind
+from gateway.config.settings import Duration, File, Many, OneOrMany, Settings, Size, kind
 
 SECRET = 32
 """Bytes: fewer than those of the digest would make HMAC-SHA256 weaker than it is (RFC 2104, section 3)."""
@@ -55,6 +55,7 @@ def _network(value: Any) -> IPv4Network | IPv6Network:
         raise ValueError(f"{kind(value)} is no network; write an address or a CIDR, as in 10.0.0.0/8") from None
 
 
+Workers = Annotated[int, Field(ge=1, le=256)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network), WithJsonSchema({"type": "string"})]
 
 
@@ -82,6 +83,13 @@ class Timeouts(Settings):
     lame_duck: Duration = Field(
         5.0, ge=0, description="At the end, how long readiness already says no while traffic is still served; then the drain begins."
     )
+
+
+class Recycle(Settings):
+    """When a worker is replaced: a fresh one serves before the old one drains. Not with `workers: 1`."""
+
+    memory: Size | None = Field(None, gt=0, description="The bytes of memory from which on a worker is replaced; without it, never.")
+    age: Duration | None = Field(None, gt=0, description="How long a worker serves before it is replaced; without it, for ever.")
 
 
 class DebugSettings(Settings):
@@ -123,7 +131,12 @@ class ServerSettings(Settings):
         None,
         description="To act: reload, log level, the policy in force; for the `gateway` command, too. Without it there is no such port.",
     )
-    workers: One = Field(1, description="Processes that share the port. Only 1 in this version.")
+    workers: Workers | Literal["auto"] = Field(
+        1,
+        description="Processes that share the port, kept running by one more; `auto`: one for each core that this process may use. "
+        "1 is a single process that does everything.",
+    )
+    recycle: Recycle = Field(default_factory=Recycle, description="When a worker is replaced by a fresh one, with nothing cut.")
     trusted_proxies: Many[Network] = Field(
         (), description="Networks (CIDR) whose X-Forwarded-For and Forwarded are believed; empty: the socket's peer is the client."
     )
@@ -140,6 +153,12 @@ class ServerSettings(Settings):
                     if _overlap(address(port.address), address(place.address)):
                         raise ValueError(f"{name} and {other} both want {port.address}; write another port")
                 taken.append((name, port))
+        return self
+
+    @model_validator(mode="after")
+    def _have_somebody_in_their_place(self) -> Self:
+        if self.workers == 1 and self.recycle != Recycle():
+            raise ValueError("recycle replaces one worker while others serve, and workers: 1 has no others; write workers: auto")
         return self
 
 
@@ -221,11 +240,3 @@ class TelemetrySettings(Settings):
         description="The project at Sentry that is told of errors, as in `${SENTRY_DSN:-}`; empty: none. Needs the extra gateway[sentry].",
     )
     log: LogSettings = Field(default_factory=LogSettings, description="The gateway's own log.")
-
-
-class StoreSettings(Settings):
-    """Where counters are kept."""
-
-    url: Literal["memory://"] = Field(
-        "memory://", description="`memory://`: in this process, lost when it ends. The only store in this version."
-    )

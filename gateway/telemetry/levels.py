@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -22,10 +23,17 @@ def set_level(level: str, logger: str = "") -> None:
     logging.getLogger(logger or None).setLevel(level.upper())
 
 
-def levels() -> dict[str, object]:
+def levels() -> dict[str, Any]:
     """The `level` of all, and under `loggers`, if there are any, those that have been set apart from it."""
     apart = {name: _word(logger.level) for name, logger in _ours() if logger.level != logging.NOTSET}
     return {"level": _word(logging.getLogger().level), **({"loggers": apart} if apart else {})}
+
+
+def adopt(found: Mapping[str, Any]) -> None:
+    """The levels of another process, as its `levels` told them."""
+    follow(found["level"])
+    for name, level in found.get("loggers", {}).items():
+        logging.getLogger(name).setLevel(level.upper())
 
 
 def _ours() -> Iterator[tuple[str, logging.Logger]]:

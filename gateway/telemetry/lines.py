@@ -8,10 +8,14 @@ import logging
 import os
 import queue
 import stat
+import sys
 import threading
 from pathlib import Path
 
+from gateway.telemetry.whole import whole_lines
+
 log = logging.getLogger("gateway.telemetry")
+
 
 FLUSH = 0.1  # seconds that a line waits for others
 MOST = 8 << 20  # bytes that wait for a slow reader; what comes then is dropped and counted
@@ -24,12 +28,16 @@ class LineWriter:
     A line is written whole or counted in `dropped`. One that a full disk cut short is ended before the next one begins.
     """
 
-    def __init__(self, target: int | Path) -> None:
-        """Raises OSError when the file, or its folder, cannot be made or opened."""
+    def __init__(self, target: int | Path, most: int = sys.maxsize) -> None:
+        """At most so many bytes are written at once, whole lines if they are no longer than that.
+
+        Raises OSError when the file, or its folder, cannot be made or opened.
+        """
         self._file = target if isinstance(target, Path) else None
         self._descriptor = target if isinstance(target, int) else opened(target)
         self._name = "standard output" if self._file is None else str(self._file)
         self._torn = self._file is not None  # the last process may have died in the middle of a line
+        self._most = most
         self._lines: list[bytes] = []
         self._flush_soon: asyncio.TimerHandle | None = None
         self._batches: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -117,17 +125,19 @@ class LineWriter:
             os.close(self._descriptor)
 
     def _write(self, batch: bytes) -> None:
-        rest = memoryview(batch)
+        written = 0
         try:
             if self._torn:
                 if not _ends_a_line(self._descriptor):
                     os.write(self._descriptor, b"\n")
                 self._torn = False
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
+            for piece in whole_lines(batch, self._most):
+                end = written + len(piece)
+                while written < end:
+                    written += os.write(self._descriptor, piece[written - end :])
         except OSError as error:  # a full disk, or a reader that has gone: neither must end the gateway
             self._torn = True
-            self._lost += bytes(rest).count(b"\n")
+            self._lost += batch.count(b"\n", written)
             self._tell_failing(error.strerror or str(error))
         else:
             self._tell_recovered()

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -52,17 +51,6 @@ def policy(folders: dict[str, Path], env: dict[str, str], monkeypatch: pytest.Mo
     path = folders[MOUNTS["policy"]["mountPath"]] / "gateway.yaml"
     path.write_text(moved(POLICY, folders))
     return path
-
-
-@pytest.mark.parametrize("version", ["1.29", kubernetes_validate.latest_version()])
-@pytest.mark.parametrize("one", OBJECTS, ids=lambda one: one["kind"])
-def test_kubernetes_takes_it(one: dict[str, Any], version: str) -> None:
-    kubernetes_validate.validate(one, version, strict=True)
-
-
-def test_a_misspelt_key_would_be_told() -> None:
-    with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate({**KINDS["Service"], "spce": {}}, kubernetes_validate.latest_version(), strict=True)
 
 
 def test_check_finds_nothing_to_say_of_the_policy(policy: Path) -> None:
