@@ -21,7 +21,6 @@ SECRETS = frozenset(
 DEEPEST = 8
 """Levels of a value that are looked into: one may hold itself."""
 _ATOMS = (str, int, float, type(None))  # asked for first: whether a text is a Mapping takes a microsecond to find out
-_NESTED = (Mapping, list, tuple)
 _PARTS = re.compile(r"[\[\].]+")
 
 
@@ -59,8 +58,10 @@ class Mask:
         return {name: MASKED if self.hides(str(name)) else self._value(value, depth) for name, value in fields.items()}
 
     def _value(self, value: Any, depth: int) -> Any:
-        if isinstance(value, _ATOMS) or not isinstance(value, _NESTED):
+        if isinstance(value, _ATOMS):
             return value
-        if not depth:
-            return MASKED
-        return self.fields(value, depth - 1) if isinstance(value, Mapping) else [self._value(item, depth - 1) for item in value]
+        if isinstance(value, list | tuple):
+            return [self._value(item, depth - 1) for item in value] if depth else MASKED
+        if isinstance(value, Mapping):
+            return self.fields(value, depth - 1) if depth else MASKED
+        return value
