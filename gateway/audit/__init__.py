@@ -29,6 +29,7 @@ RULES: tuple[Rule, ...] = (
     limits.no_rate_limit,
     limits.rotatable_limit,
     limits.limited_health,
+    limits.misplaced_health,
     limits.large_body,
     upstreams.unused_upstream,
     upstreams.mixed_paths,

@@ -8,8 +8,8 @@ from typing import Any
 
 from gateway.audit.subject import Subject, settings
 from gateway.config.address import address, is_loopback
-from gateway.config.masking import is_secret_key, is_secret_text
 from gateway.config.position import Path
+from gateway.config.secrecy import is_secret_key, is_secret_text
 from gateway.errors import Mistake, SecretMistake
 
 _DEFAULT = re.compile(r"\$\{\w+:-[^}]+\}")

@@ -79,7 +79,8 @@ class Sources:
         self.note(path)
         try:
             if not path.is_file():  # a pipe or a device might never end
-                raise Unfilled(f"{shown} is no file" if path.exists() else f"no such file: {shown}", _RELATIVE)
+                hint = "a file has no default" if ":-" in name else _RELATIVE
+                raise Unfilled(f"{shown} is no file" if path.exists() else f"no such file: {shown}", hint)
             with path.open("rb") as stream:
                 data = stream.read(SECRET + 1)
         except OSError as error:
