@@ -151,6 +151,11 @@ class RateLimitSettings(Limit):
         return {**one, "type": ["object", "array"], "items": one, "minItems": 1}
 
 
+def _seconds(value: float) -> str:
+    """As people read it: 6467 and 0.25, not 6.47e+03."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
 class RateLimit(Plugin[RateLimitSettings]):
     handles_mode = True
 
@@ -302,6 +307,6 @@ def _string(text: str) -> str:
 
 def _verdict(limit: int, decision: Decision) -> str:
     if not decision.allowed:
-        return f"refuses, for {decision.retry_after:.3g} s more"
+        return f"refuses, for {_seconds(decision.retry_after)} s more"
     used = limit - decision.remaining
-    return f"{used} of {limit} used, {decision.remaining} left, more in {decision.reset:.3g} s" if used else f"{limit} left"
+    return f"{used} of {limit} used, {decision.remaining} left, more in {_seconds(decision.reset)} s" if used else f"{limit} left"

@@ -60,7 +60,8 @@ class Sources:
         except FileNotFoundError:
             raise ConfigError([Mistake(str(path), 0, 0, "", "no such file", hint)]) from None
         except OSError as error:
-            raise ConfigError([Mistake(str(path), 0, 0, "", f"cannot be read: {error.strerror}")]) from None
+            hint = f"name a file in it, as in {path / 'gateway.yaml'}" if isinstance(error, IsADirectoryError) else ""
+            raise ConfigError([Mistake(str(path), 0, 0, "", f"cannot be read: {error.strerror}", hint)]) from None
         if len(data) > SIZE:
             raise ConfigError([Mistake(str(path), 0, 0, "", f"larger than {SIZE >> 20} MiB")])
         try:
