@@ -28,6 +28,7 @@ RULES: tuple[Rule, ...] = (
     order.observed_plugin,
     limits.no_rate_limit,
     limits.rotatable_limit,
+    limits.unshared_limit,
     limits.limited_health,
     limits.misplaced_health,
     limits.large_body,

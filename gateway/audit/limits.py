@@ -8,6 +8,7 @@ from gateway.audit.answers import always_answers
 from gateway.audit.subject import Subject, settings
 from gateway.audit.witness import Witnesses, taker
 from gateway.config.policy import EntrySettings
+from gateway.config.sharing import limits_apart
 from gateway.errors import Mistake
 
 LARGE = 64 << 20
@@ -50,6 +51,24 @@ def rotatable_limit(subject: Subject) -> Iterator[Mistake]:
 
 def _is_rotatable(entry: EntrySettings) -> bool:
     return all(any(hasattr(identity, "header") for identity in limit.by) for limit in settings(entry).limits)
+
+
+def unshared_limit(subject: Subject) -> Iterator[Mistake]:
+    """Each of several workers counts a rate limit for itself.
+
+    With `memory://` the counters are a worker's own: with four workers up to four times the limit gets through, and nothing is divided
+    for you, for clients are not shared out evenly. Lower the limit, or let one process do everything.
+
+        server:
+          workers: 4
+        plugins:
+          - rate_limit: {limit: 100, window: 1m}
+    """
+    workers = subject.policy.server.workers
+    times = "as many times as there are workers" if workers == "auto" else f"{workers} times"
+    for entry in limits_apart(subject.policy):
+        why = f"with memory:// each worker counts for itself, so that up to {times} the limit gets through"
+        yield entry.position.mistake(why, "lower the limit and accept this, or write workers: 1")
 
 
 def limited_health(subject: Subject) -> Iterator[Mistake]:

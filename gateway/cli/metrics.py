@@ -10,6 +10,7 @@ from gateway.config.policy import loads
 from gateway.server.front import Front
 from gateway.server.sampling import Sampler
 from gateway.state.record import State
+from gateway.supervisor.counting import workers
 from gateway.telemetry.metrics.shape import Shape
 
 HEAD = "| in Prometheus | in OpenTelemetry | labels | what it is |\n| --- | --- | --- | --- |\n"
@@ -26,6 +27,7 @@ async def shapes() -> list[Shape]:
     app = App(loads(POLICY), lambda line: None)
     front = Front(app, [])
     Sampler(front, lambda: State(0, ""))
+    workers(app.metrics)
     return sorted(app.metrics.shapes, key=lambda shape: shape.prometheus)
 
 

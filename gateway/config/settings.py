@@ -83,9 +83,9 @@ def _is_amount(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 and math.isfinite(value)
 
 
-def _quantity(value: Any, units: dict[str, Any], noun: str, bare: str, example: str) -> float:
+def _quantity(value: Any, units: dict[str, Any], noun: str, bare: tuple[str, ...], example: str) -> float:
     if _is_amount(value) or (isinstance(value, str) and value.isdecimal()):
-        raise ValueError(f"a bare number is no {noun}; write the unit, as in {value}{bare}")
+        raise ValueError(f"a bare number is no {noun}; write the unit, as in {' or '.join(f'{value}{unit}' for unit in bare)}")
     match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
     if match is None or match[2] not in units:
         meant = _meant(value.strip(), units) if isinstance(value, str) else ""
@@ -110,7 +110,7 @@ def _meant(text: str, units: dict[str, Any]) -> str:
 
 def duration(value: Any) -> float:
     """Seconds from `250ms`, `15s`, `15m`, `1h` or `7d`. Raises ValueError with what to write instead."""
-    seconds = _quantity(value, DURATIONS, "duration", "s", "15s")
+    seconds = _quantity(value, DURATIONS, "duration", ("s", "ms"), "15s")
     if seconds > LONGEST:
         raise ValueError(f"{kind(value)} is more than a hundred years; write 36500d at most")
     return seconds
@@ -118,7 +118,7 @@ def duration(value: Any) -> float:
 
 def size(value: Any) -> int:
     """Bytes from `16KiB`, `1MiB` or `100B`. Raises ValueError with what to write instead."""
-    size = int(_quantity(value, SIZES, "size", "B", "15KiB"))
+    size = int(_quantity(value, SIZES, "size", ("B", "KiB"), "15KiB"))
     if size > LARGEST:
         raise ValueError(f"{kind(value)} is more than any memory holds; write {LARGEST >> 30}GiB at most")
     return size
@@ -171,6 +171,17 @@ def file(value: Any, info: ValidationInfo) -> Path:
     return path
 
 
+def new_file(value: Any, info: ValidationInfo) -> Path:
+    """The absolute path of a file named relative to the policy's folder, there or to be made. Raises ValueError when it is a folder."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError(f"expected the path of a file, got {kind(value)}")
+    folder: Path = (info.context or {}).get("folder", Path())
+    path = (folder / value).absolute()
+    if value.endswith("/") or path.is_dir():
+        raise ValueError(f"{kind(value)} is a folder; write the path of a file")
+    return path
+
+
 def listed(value: Any) -> Any:
     """One value as a list of one."""
     return value if isinstance(value, list | tuple) else (value,)
@@ -188,6 +199,8 @@ Rate = Annotated[float, BeforeValidator(rate), WithJsonSchema({"type": "string",
 """Times a second; written with its time."""
 File = Annotated[Path, BeforeValidator(file), WithJsonSchema({"type": "string"})]
 """A readable file; written relative to the policy's folder, here absolute."""
+NewFile = Annotated[Path, BeforeValidator(new_file), WithJsonSchema({"type": "string"})]
+"""A file to be written; written relative to the policy's folder, here absolute."""
 One = Annotated[Literal[1], BeforeValidator(only_one)]
 """The number 1, of which there may be more in a later version."""
 Many = Annotated[tuple[T, ...], Strict(False)]
