@@ -74,6 +74,8 @@ def mismatch(noun: str, got: str, value: Any, keys: Sequence[str]) -> Words:
         return why, "write it without brackets and without a dash"
     if noun == "text" and isinstance(value, dict) and len(value) == 1 and isinstance(next(iter(value.values())), dict | None):
         return why, f"write {next(iter(value))} alone"
+    if isinstance(value, str) and value != value.lower() and value.lower() in re.findall(r"\w+", noun):
+        return why, f"write {value.lower()}"
     if noun == "true or false" and isinstance(value, str) and value.lower() in _TRUTHS:
         return why, f"write {_TRUTHS[value.lower()]}"
     if "number" in noun and (meant := _number_meant(noun, value)):
