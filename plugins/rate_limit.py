@@ -264,6 +264,11 @@ class RateLimitSettings(Limit):
         return {**one, "type": ["object", "array"], "items": one, "minItems": 1}
 
 
+def _seconds(value: float) -> str:
+    """As people read it: 6467 and 0.25, not 6.47e+03."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
 class RateLimit(Plugin[RateLimitSettings]):
     handles_mode = True
 

@@ -30,6 +30,7 @@ RULES: tuple[Rule, ...] = (
     limits.rotatable_limit,
     limits.unshared_limit,
     limits.limited_health,
+    limits.misplaced_health,
     limits.large_body,
     identity.unknown_consumer,
     identity.late_authenticate,

@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.audit.answers import always_answers
 from gateway.audit.subject import Subject, settings
+from gateway.audit.witness import Witnesses, taker
 from gateway.by import verified
 from gateway.config.sharing import limits_apart
 from gateway.errors import Mistake
@@ -87,6 +88,27 @@ def limited_health(subject: Subject) -> Iterator[Mistake]:
         above = lane.entries[: lane.entries.index(health)] if health is not None else ()
         if health is not None and any(entry.name == "rate_limit" and entry.mode == "enforce" for entry in above):
             yield health.position.mistake("a rate_limit stands above this health check", "write without: [rate_limit] in this route")
+
+
+def misplaced_health(subject: Subject) -> Iterator[Mistake]:
+    """No probe gets to the health checks: their `path` is none that the route takes.
+
+    The plugin answers below its own `path`, `/health` unless another is written, and 404 to all else. Kubernetes takes that for a gateway
+    that is never ready. Write the same path in both.
+
+        routes:
+          - match: GET /healthz/**
+            plugins: [health]
+    """
+    witnesses = Witnesses(subject.router.routes)
+    for lane in subject.lanes:
+        for entry in lane.named("health") if lane.upstream is None else ():
+            base = settings(entry).path.rstrip("/")
+            probes = [witnesses.request(lane.route, "GET", path) for path in (base or "/", f"{base}/readiness", f"{base}/liveness")]
+            if not any(taker(subject.router, probe) is lane.route for probe in probes):
+                yield entry.position.mistake(
+                    f"no probe of {base or '/'} gets here", "write health: {path: ...}, with the path of this route"
+                )
 
 
 def large_body(subject: Subject) -> Iterator[Mistake]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -19,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv[:1] == ["demo"]:  # stands apart, with options of its own
         return int(importlib.import_module("gateway.demo").main(argv[1:]))
+    _speak_utf8()
     arguments = _parser().parse_args(argv)
     try:
         code = int(importlib.import_module(f"gateway.cli.{arguments.command.replace('-', '_')}").main(arguments))
@@ -26,7 +29,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `gateway plan | head`: the flush at exit shall find nothing to complain of
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EIO):
+            raise
+        sys.stderr.write(f"gateway {arguments.command}: the output cannot be written: {error.strerror}\n")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of it cannot be written at exit either
+        return MISTAKES
     return code
+
+
+def _speak_utf8() -> None:
+    """Whatever the locale: names in a policy are in any language, and JSON is UTF-8 (RFC 8259, section 8.1)."""
+    if sys.stdout is None:  # closed by the shell: >&-
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def _parser() -> argparse.ArgumentParser:

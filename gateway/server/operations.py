@@ -109,12 +109,8 @@ def health(app: App, file: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "status": "draining" if running.draining else "unready" if not ready else "degraded" if is_degraded else "ok",
         "ready": ready,
-<<<<<<< HEAD
-        "store": _stored(store),
-=======
         "policy": file,
-        "store": {"status": "ok", "url": policy.store.url},
->>>>>>> e0b8d38 (Health is told in one order; the benchmark asks for what there is)
+        "store": _stored(store),
         "upstreams": {name: {"targets": list(settings.targets)} for name, settings in policy.upstreams.items()},
         "checks": {check.name: _checked(check) for check in running.checks},
     }

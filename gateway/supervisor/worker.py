@@ -34,11 +34,8 @@ from gateway.supervisor.balance import Balance
 from gateway.supervisor.channel import Channel, Gone, opened
 from gateway.supervisor.judging import BEAT, Beat
 from gateway.supervisor.orders import Orders
-<<<<<<< HEAD
-from gateway.telemetry.levels import adopt
-=======
 from gateway.supervisor.stack import STACK
->>>>>>> e0b8d38 (Health is told in one order; the benchmark asks for what there is)
+from gateway.telemetry.levels import adopt
 from gateway.telemetry.metrics.families import Metrics
 from gateway.telemetry.metrics.slots import SlotFile, slot_file
 from gateway.telemetry.whole import at_once
