@@ -175,8 +175,8 @@ class Limit(Settings):
     def _fits_its_algorithm(cls, value: Any) -> Any:
         algorithm = value.get("algorithm", "sliding") if isinstance(value, dict) else None
         needed = NEEDS.get(algorithm) if isinstance(algorithm, str) else None  # type: ignore[call-overload]
-        if needed is None:
-            return value
+        if needed is None or not value.keys() <= cls.model_fields.keys():
+            return value  # an unknown key is told first: most likely it is the one that is missing
         strangers = [key for key in OWNERS if key in value and key not in (*needed, "time_zone" if algorithm == "fixed" else "")]
         wrong = [
             InitErrorDetails(
@@ -494,10 +494,10 @@ class _Limiter:
 
     def verdict(self, decision: Decision) -> str:
         if not decision.allowed:
-            return f"refuses, for {decision.retry_after:.3g} s more"
+            return f"refuses, for {_seconds(decision.retry_after)} s more"
         limit = self.spec.limit
         used = limit - decision.remaining
-        return f"{used} of {limit} used, {decision.remaining} left, more in {decision.reset:.3g} s" if used else f"{limit} left"
+        return f"{used} of {limit} used, {decision.remaining} left, more in {_seconds(decision.reset)} s" if used else f"{limit} left"
 
 
 def _seen(soon: Future[Decisions]) -> None:

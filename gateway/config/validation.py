@@ -120,7 +120,7 @@ def _folded(found: Sequence[_Found], document: Document) -> list[_Found]:
         kind = one.error["type"]
         if kind == "extra_forbidden":
             strangers[one.path[:-1]].append(one)
-        elif kind == "missing":
+        elif kind == "missing" and one.path[-1:] != one.error["loc"][-1:]:
             lacking[one.path].append(one)
         else:
             folded.append(one)
@@ -166,7 +166,9 @@ def _length(value: Any) -> int:
 def _report(one: _Found, document: Document, plugins: Container[str]) -> None:
     path, kind = one.path, one.error["type"]
     value = document.at(path)
-    if kind == "missing":
+    if kind == "missing" and path[-1:] == one.error["loc"][-1:]:
+        document.report(path, *_instead("nothing stands here", "write a value", document, path))
+    elif kind == "missing":
         why, hint = words(one.error, "", value, ())
         is_bare = len(path) > 1 and not isinstance(document.at(path), dict)  # a name alone, of a plugin that must have settings
         document.report(path, why, f"write {path[-1]}: {{{hint.removeprefix('write ')}}}" if is_bare else hint, at_key=True)
