@@ -19,7 +19,7 @@ from gateway import errors
 from gateway.bearer import CHALLENGE, has_token
 from gateway.config.header import HeaderName, HeaderValue
 from gateway.config.placeholders import Placeholders
-from gateway.config.settings import Duration, File, Many, OneOrMany, Percent, Rate, Settings, Size
+from gateway.config.settings import Duration, File, Many, NewFile, OneOrMany, Percent, Rate, Settings, Size
 from gateway.config.token import Token
 from gateway.control import Control, ControlError
 from gateway.errors import (
@@ -36,7 +36,7 @@ from gateway.errors import (
 from gateway.exchange import Attempt, End, Entity, Exchange, Headers, Reply, new_id
 from gateway.pii import Mask
 from gateway.span import Event, Span, Traces, Value
-from gateway.store.memory import Decision, MemoryStore
+from gateway.store.contract import Decision, Decisions, LimitSpec, Store, StoreAway
 from gateway.template import folded_segments
 from gateway.tracecontext import RANDOM, SAMPLED, Parent, parent, tracestate
 
@@ -51,6 +51,7 @@ __all__ = [
     "ControlError",
     "Counter",
     "Decision",
+    "Decisions",
     "Duration",
     "End",
     "Entity",
@@ -66,11 +67,13 @@ __all__ = [
     "Headers",
     "Histogram",
     "Host",
+    "LimitSpec",
     "Many",
     "Mask",
     "Metric",
     "Metrics",
     "Mode",
+    "NewFile",
     "NoSettings",
     "NotFound",
     "OneOrMany",
@@ -85,6 +88,8 @@ __all__ = [
     "Settings",
     "Size",
     "Span",
+    "Store",
+    "StoreAway",
     "Token",
     "Traces",
     "Unauthorized",
@@ -187,6 +192,7 @@ Fetch = Callable[["Host", Exchange, Mapping[str, str | None], float, int], Await
 Http = Callable[[str, str, Mapping[str, str], bytes, float, int], Awaitable[Reply]]
 Changed = Callable[[bytes], None]
 Watching = Callable[["Host", Path, Changed], None]
+WriteLine = Callable[[bytes], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -196,9 +202,10 @@ class Host:
     clock: Callable[[], float]  # seconds, monotonic
     mode: Mode
     route: str  # "" for an entry of the common list
-    store: MemoryStore  # counters
+    store: Store  # counters, leases, small values
     log: logging.Logger
-    write_line: Callable[[bytes], None]  # one line of the access log; never blocks
+    write_line: WriteLine  # one line of the access log; never blocks
+    open_lines: Callable[[Path], WriteLine]  # `write_line` of a file; for a constructor. Raises ValueError when it cannot be opened
     is_ready: Callable[[], bool]  # false while the gateway drains, or a required check fails
     metrics: Metrics
     paths: Mapping[str, str]  # of the routes, by their names: templates, such as /api/v1/leads/{id}
@@ -276,6 +283,8 @@ class Plugin(Generic[S]):
 
     once: ClassVar[bool] = False
     """A route's entry replaces the common one (cors, security_headers, body_limit); else both run."""
+    several: ClassVar[bool] = False
+    """Of those with `once`: one list may hold several, each with an effect of its own (access_log: to different files)."""
     needs_body: ClassVar[bool] = False
     """Reads whole bodies: refused at load on a route that streams."""
     handles_mode: ClassVar[bool] = False

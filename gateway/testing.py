@@ -142,6 +142,7 @@ def host(
     mode: Mode = "enforce",
     route: str = "",
     lines: list[bytes] | None = None,
+    logs: dict[Path, list[bytes]] | None = None,
     ready: bool = True,
     stale: bool = False,
     draining: bool | None = None,
@@ -154,15 +155,16 @@ def host(
     spans: list[Span] | None = None,
     pii: Sequence[str] = (),
 ) -> Host:
-    """A host whose store and metrics are memory, whose access log is the list `lines`; ready, and with a policy gone stale, if you say so.
+    """A host whose store and metrics are memory, whose access log is the list `lines`, or that of its path in `logs`.
 
-    Its plugin calls `service` and watches `files`; what lies below it is known once it is in a `pipeline`. One that is not ready drains
-    unless you say otherwise; `answers` are those of the operations that a plugin asks for by name. The `sample` of traces that begin here
-    is sampled, and their spans are put into the list `spans`, if there is one; `pii` is masked. `paths` are the templates of the routes;
-    the only one is that of `exchange`, "test".
+    Ready, and with a policy gone stale, if you say so. Its plugin calls `service` and watches `files`; what lies below it is known once
+    it is in a `pipeline`. One that is not ready drains unless you say otherwise; `answers` are those of the operations that a plugin
+    asks for by name. The `sample` of traces that begin here is sampled, and their spans are put into the list `spans`, if there is one;
+    `pii` is masked. `paths` are the templates of the routes; the only one is that of `exchange`, "test".
     """
     clock = clock or Clock()
     kept = [] if lines is None else lines
+    filed = {} if logs is None else logs
     return Host(
         clock=clock,
         mode=mode,
@@ -170,6 +172,7 @@ def host(
         store=MemoryStore(clock),
         log=logging.getLogger("gateway.test"),
         write_line=kept.append,
+        open_lines=lambda file: filed.setdefault(file, []).append,
         is_ready=lambda: ready,
         metrics=metrics or Measured(),
         paths={"test": "/**"} if paths is None else paths,

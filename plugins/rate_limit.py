@@ -6,7 +6,7 @@ The settings are those of one limit, or a list of such: then all must allow a re
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import lru_cache, partial
 from hashlib import blake2b
 from ipaddress import IPv6Address
@@ -30,7 +30,22 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
-from gateway.plugin import Answers, Decision, Duration, Exchange, Field, HeaderName, Host, OneOrMany, Plugin, QuotaExceeded, Reply, Settings
+from gateway.plugin import (
+    Answers,
+    Decision,
+    Decisions,
+    Duration,
+    Exchange,
+    Field,
+    HeaderName,
+    Host,
+    LimitSpec,
+    OneOrMany,
+    Plugin,
+    QuotaExceeded,
+    Reply,
+    Settings,
+)
 
 UNBUILT = "known, but not built yet in this version"
 UNBUILT_KEYS = frozenset({"cost", "count", "exempt", "legacy_headers", "max_over", "on_failure"})
@@ -47,7 +62,6 @@ class Header(Settings):
 
 
 Identity = Literal["client", "route"] | Header
-Ask = Callable[[Exchange], tuple[Decision, ...]]
 
 
 def _identity(value: Any) -> Identity:
@@ -162,13 +176,24 @@ class RateLimit(Plugin[RateLimitSettings]):
         self._told = tuple((n, limiter.item) for n, limiter in enumerate(self._limits) if limiter.tells)
         self._tells = bool(self._told) and not self._observes
         self._policy = ", ".join(limiter.policy for limiter in self._limits if limiter.tells)
-        self._ask = _ask_one(self._limits[0]) if len(limits) == 1 else _ask_all(self._limits)
+        self._store = host.store.limits([limiter.spec for limiter in self._limits])
+        self._key = self._limits[0].key if len(limits) == 1 else None
         # What the way up needs to know from the way down. Not asked for again there: by then a header may have been rewritten and others
         # have hit the limit. `on_end` always comes, so nothing stays; the exchange lives until then, so its id is its own.
-        self._admitted: dict[int, tuple[Decision, ...]] = {}
+        self._admitted: dict[int, Decisions] = {}
 
-    def on_request(self, ex: Exchange) -> None:
-        decisions = self._ask(ex)
+    def on_request(self, ex: Exchange) -> Awaitable[None] | None:
+        keys = [limiter.key(ex) for limiter in self._limits] if self._key is None else (self._key(ex),)
+        decisions = self._store.hit(keys)
+        if isinstance(decisions, tuple):
+            self._decided(ex, decisions)
+            return None
+        return self._decided_later(ex, decisions)
+
+    async def _decided_later(self, ex: Exchange, decisions: Awaitable[Decisions]) -> None:
+        self._decided(ex, await decisions)
+
+    def _decided(self, ex: Exchange, decisions: Decisions) -> None:
         for decision in decisions:
             if not decision.allowed:
                 return self._refuse(ex, decisions)
@@ -188,18 +213,23 @@ class RateLimit(Plugin[RateLimitSettings]):
 
     def explain(self, ex: Exchange) -> str:
         keys = [limiter.key(ex) for limiter in self._limits]
-        found = [limiter.peek(key) for limiter, key in zip(self._limits, keys, strict=True)]
+        found = self._store.peek(keys)
+        if not isinstance(found, tuple):
+            found.cancel()
+            return "; ".join(
+                f"{limiter.policy} for {key}: the store was not asked" for limiter, key in zip(self._limits, keys, strict=True)
+            )
         told = zip(self._limits, keys, found, strict=True)
         says = "; ".join(f"{limiter.policy} for {key}: {_verdict(limiter.limit, decision)}" for limiter, key, decision in told)
         return says if all(decision.allowed for decision in found) else Answers(says)
 
-    def _state(self, decisions: tuple[Decision, ...]) -> str:
+    def _state(self, decisions: Decisions) -> str:
         if len(decisions) == 1:
             _, remaining, reset, _ = decisions[0]
             return f"{self._told[0][1]};r={remaining};t={ceil(reset)}"
         return ", ".join([f"{item};r={decisions[n].remaining};t={ceil(decisions[n].reset)}" for n, item in self._told])
 
-    def _refuse(self, ex: Exchange, decisions: tuple[Decision, ...]) -> None:
+    def _refuse(self, ex: Exchange, decisions: Decisions) -> None:
         violated = [limiter.name for limiter, decision in zip(self._limits, decisions, strict=True) if not decision.allowed]
         if self._observes:
             ex.note("observe", plugin="rate_limit", status=429, policies=violated)
@@ -217,9 +247,9 @@ class RateLimit(Plugin[RateLimitSettings]):
 
 
 class _Limiter:
-    """One limit at work: how to find a request's key, and what to ask for it."""
+    """One limit at work: how to find a request's key, and what clients are told of it."""
 
-    __slots__ = ("hit", "item", "key", "limit", "name", "peek", "policy", "tells")
+    __slots__ = ("item", "key", "limit", "name", "policy", "spec", "tells")
 
     def __init__(self, limit: Limit, host: Host, ordinal: int) -> None:
         suffix = f"-{ordinal}" if ordinal else ""
@@ -231,28 +261,7 @@ class _Limiter:
         self.key = _key(limit)
         # A name, so that a reloaded policy goes on with the counts of the one before it.
         owner = f"name {limit.name}" if limit.name else f"route {host.route}{suffix}"
-        limiter = host.store.limiter(limit.limit, limit.window, limit.algorithm, f"{owner} by {limit.by}")
-        self.hit = limiter.hit
-        self.peek = limiter.peek
-
-
-def _ask_one(limiter: _Limiter) -> Ask:
-    key, hit = limiter.key, limiter.hit
-    return lambda ex: (hit(key(ex)),)
-
-
-def _ask_all(limiters: tuple[_Limiter, ...]) -> Ask:
-    """Count in all or in none. Nothing else runs between the two looks."""
-
-    def ask(ex: Exchange) -> tuple[Decision, ...]:
-        keys = [limiter.key(ex) for limiter in limiters]
-        found = [limiter.peek(key) for limiter, key in zip(limiters, keys, strict=True)]
-        for decision in found:
-            if not decision.allowed:
-                return tuple(found)
-        return tuple([limiter.hit(key) for limiter, key in zip(limiters, keys, strict=True)])
-
-    return ask
+        self.spec = LimitSpec(f"{owner} by {limit.by}", limit.limit, limit.window, limit.algorithm)
 
 
 def _key(limit: Limit) -> Callable[[Exchange], str]:

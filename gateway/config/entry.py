@@ -148,7 +148,7 @@ class Entries:
     def _refuse_twice(self, path: Path, entries: Sequence[EntrySettings | None]) -> None:
         seen: set[str] = set()
         for n, entry in enumerate(entries):
-            if entry is not None and entry.plugin.once:
+            if entry is not None and entry.plugin.once and not entry.plugin.several:
                 if entry.name in seen:
                     self.document.report((*path, n), f'plugin "{entry.name}" stands twice in this list, but works once', "keep one")
                 seen.add(entry.name)

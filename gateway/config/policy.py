@@ -20,8 +20,9 @@ from gateway.config.masking import masked
 from gateway.config.readiness import CheckSettings
 from gateway.config.route import RouteSettings, effective
 from gateway.config.schema import PolicySchema
-from gateway.config.server import ServerSettings, StoreSettings, TelemetrySettings
+from gateway.config.server import ServerSettings, TelemetrySettings
 from gateway.config.sources import Sources
+from gateway.config.store import StoreSettings
 from gateway.config.upstream import UpstreamSettings
 from gateway.config.validation import validate
 from gateway.errors import ConfigError, Mistake

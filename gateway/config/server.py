@@ -1,7 +1,8 @@
-"""The `server`, `store` and `telemetry` blocks of a policy: where the gateway listens and what it puts up with."""
+"""The `server` and `telemetry` blocks of a policy: where the gateway listens and what it puts up with."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
@@ -208,6 +209,21 @@ class TracesSettings(Settings):
     )
 
 
+def _dsn(value: str) -> str:
+    """Raises ValueError unless it is empty, or https://KEY@HOST/PROJECT and the extra that sends there is installed."""
+    if not value:
+        return value
+    url = urlsplit(value)
+    if url.scheme not in ("http", "https") or not url.username or not url.hostname or not url.path.rpartition("/")[2].isdigit():
+        raise ValueError("this is no DSN of Sentry's; write https://KEY@HOST/PROJECT, as Sentry shows it among a project's client keys")
+    if find_spec("sentry_sdk") is None:
+        raise ValueError('the extra for Sentry is not installed; pip install "gateway[sentry]", or leave sentry_dsn empty')
+    return value
+
+
+Dsn = Annotated[str, AfterValidator(_dsn), WithJsonSchema({"type": "string", "pattern": r"^(https?://[^/@\s]+@[^/@\s]+/(.*/)?[0-9]+)?$"})]
+
+
 class TelemetrySettings(Settings):
     """What the gateway tells of itself."""
 
@@ -219,12 +235,8 @@ class TelemetrySettings(Settings):
         description="Names of fields whose values nobody shall read, in any case: parameters of paths and queries, fields of JSON and of "
         "notes. Passwords, tokens and signatures are hidden without being named.",
     )
-    log: LogSettings = Field(default_factory=LogSettings, description="The gateway's own log.")
-
-
-class StoreSettings(Settings):
-    """Where counters are kept."""
-
-    url: Literal["memory://"] = Field(
-        "memory://", description="`memory://`: in this process, lost when it ends. The only store in this version."
+    sentry_dsn: Dsn | None = Field(
+        None,
+        description="The project at Sentry that is told of errors, as in `${SENTRY_DSN:-}`; empty: none. Needs the extra gateway[sentry].",
     )
+    log: LogSettings = Field(default_factory=LogSettings, description="The gateway's own log.")

@@ -8,7 +8,7 @@ from gateway.config.policy import Policy
 
 def limits_apart(policy: Policy) -> list[EntrySettings]:
     """The limits that each worker counts for itself, though they are meant for all."""
-    if policy.server.workers == 1 or policy.store.url != "memory://":
+    if policy.server.workers == 1 or policy.store.redis is not None:
         return []
     lists = [policy.plugins, *(route.plugins for route in policy.routes)]
     return [entry for entries in lists for entry in entries if entry.name == "rate_limit" and entry.mode != "off"]

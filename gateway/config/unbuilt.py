@@ -9,14 +9,6 @@ WHY = "known, but not built yet in this version"
 KEYS = frozenset(
     {
         "jobs",
-        "store.db",
-        "store.host",
-        "store.on_failure",
-        "store.password",
-        "store.port",
-        "store.tls",
-        "store.url",
-        "telemetry.sentry_dsn",
         "upstreams.*.balance",
         "upstreams.*.health",
         "upstreams.*.max_in_flight",
@@ -25,7 +17,6 @@ KEYS = frozenset(
     }
 )
 VALUES = {
-    "store.url": ("redis://", "rediss://", "unix://"),
     "upstreams.*.balance": ("least_request", "hash"),
 }
 """Of keys that exist: the beginnings of values that do not yet."""

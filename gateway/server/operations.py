@@ -16,7 +16,9 @@ from gateway.server.front import Front
 from gateway.server.recall import recall
 from gateway.server.reload import Reloader
 from gateway.server.succession import Succession
-from gateway.server.telling import level, policy_health, set_level
+from gateway.server.telling import policy_health, set_log_level
+from gateway.store.contract import StoreState
+from gateway.telemetry.levels import levels
 
 
 class Operations:
@@ -49,7 +51,7 @@ class Operations:
             "listen": [f"{listener.scheme}://{listener.address}" for listener in self._front.listeners],
             "connections": self._front.connections,
             "in_flight": self._policies.exchanges,
-            "log_level": level(),
+            "log_level": levels()["level"],
             "reloads": {"ended": state.ended, "failed": state.failed, "last": None if state.last is None else asdict(state.last)},
             "health": await self.health(arguments),
         }
@@ -76,12 +78,13 @@ class Operations:
         return {"file": str(policy.path), "revision": revision, "policy": await asyncio.to_thread(policy.masked)}
 
     async def log_level(self, arguments: Arguments) -> Any:
-        return {"level": level()}
+        """The least `level` that is logged, and under `loggers` those that were set apart."""
+        return levels()
 
     async def set_log_level(self, arguments: Arguments) -> Any:
-        """The log's least `level` from now on, until a reload sets the policy's again."""
-        set_level(arguments.get("level"))
-        return {"level": level()}
+        """The least `level` from now on, of all or of one `logger`; `policy` is the policy's, of all, which a reload sets too."""
+        set_log_level(arguments, self._front.app.policy.telemetry.log.level)
+        return levels()
 
     async def exchange(self, arguments: Arguments) -> Any:
         """What became of the exchanges whose request id is `id`, the newest first; of several processes the one knows it that served it."""
@@ -100,16 +103,22 @@ class Operations:
 def health(app: App, file: Mapping[str, Any]) -> dict[str, Any]:
     """What one process says of itself; `file` is what is known of the policy's file."""
     running, policy = app.running, app.policy
-    is_degraded = running.is_stale or any(check.failure for check in running.checks)
+    store = app.store.state()
+    is_degraded = running.is_stale or not store.is_up or any(check.failure for check in running.checks)
     ready = running.is_ready()
     return {
         "status": "draining" if running.draining else "unready" if not ready else "degraded" if is_degraded else "ok",
         "ready": ready,
         "policy": file,
-        "store": {"status": "ok", "url": policy.store.url},
+        "store": _stored(store),
         "upstreams": {name: {"targets": list(settings.targets)} for name, settings in policy.upstreams.items()},
         "checks": {check.name: _checked(check) for check in running.checks},
     }
+
+
+def _stored(state: StoreState) -> dict[str, Any]:
+    told: dict[str, Any] = {"status": "ok" if state.is_up else "away", "url": state.address}
+    return told | ({"why": state.why} if state.why else {}) | ({"warnings": list(state.warnings)} if state.warnings else {})
 
 
 def _checked(check: Check) -> dict[str, Any]:

@@ -23,8 +23,9 @@ from gateway.server.pushing import Pusher
 from gateway.server.reading import bound
 from gateway.server.reload import reloader
 from gateway.server.serving import Serving
-from gateway.server.setup import allow_files, bind, write_log
+from gateway.server.setup import allow_files, await_signals, bind, write_log
 from gateway.state.record import running
+from gateway.store.operations import StoreOperations
 from gateway.telemetry.metrics.families import Metrics
 from gateway.telemetry.metrics.slots import SlotFile, forget, slot_file
 from gateway.wire import require_c_extensions
@@ -44,17 +45,23 @@ def serve(policy: Policy, load: Load, folder: Path, *, watch: bool = True, offer
     `load` reads the policy again on SIGHUP, and with `watch` when a file of it has changed; `folder` keeps the state.
     `offers` adds operations to those of the gateway's own.
     """
-    write_log(policy)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before it can be heard must not end us
+    tell_last = write_log(policy)
+    await_signals()
     allow_files(policy.server.limits.connections)
     serving = Serving(policy, load, _metrics(folder))
     try:
         require_c_extensions()
         listeners = bind(policy)
     except (OSError, RuntimeError) as error:
-        print(f"gateway: {error}", file=sys.stderr)  # noqa: T201
+        sys.stderr.write(f"gateway: {error}\n")  # in one piece: the log is written by a thread
         return 1
-    return uvloop.run(_run(policy, serving, listeners, folder, watch, offers))
+    try:
+        return uvloop.run(_run(policy, serving, listeners, folder, watch, offers))
+    except Exception as error:
+        log.critical("the gateway failed", exc_info=error)
+        return 1
+    finally:
+        tell_last()
 
 
 def _metrics(folder: Path) -> Metrics:
@@ -85,8 +92,10 @@ async def _run(policy: Policy, serving: Serving, listeners: list[Listener], fold
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop)
     Operations(front, reloads, serving.policies, app.clock).offer(app.control)
+    StoreOperations(lambda: front.app.store).offer(app.control)
     offers(front)
     loop.add_signal_handler(signal.SIGHUP, reloads.ask)
+    loop.add_signal_handler(signal.SIGUSR1, serving.files.reopen)
     measures = Measures(lambda: [app.metrics.read()], folder)
     measures.offer(app.control)
     pusher = Pusher(lambda: [app.metrics.read()], lambda: front.app.policy.telemetry.metrics)

@@ -47,20 +47,20 @@ def files(policy: Policy) -> Stamps:
     return stamps([*policy.files, *own_code(policy.folder)])
 
 
-NEEDS_RESTART = ("listen", "observe", "admin", "workers")
-"""Settings of `server` that are looked at once, when the process starts."""
+NEEDS_RESTART = {name: ("server", name) for name in ("listen", "observe", "admin", "workers")} | {"sentry_dsn": ("telemetry", "sentry_dsn")}
+"""Settings that are looked at once, when the process starts, and their places in the policy."""
 
 
 def bound(policy: Policy) -> dict[str, str]:
     """What cannot change of the settings that need a restart, in a form to be compared; the admin port's token can."""
-    values = {name: getattr(policy.server, name) for name in NEEDS_RESTART}
+    values = {name: getattr(getattr(policy, block), setting) for name, (block, setting) in NEEDS_RESTART.items()}
     return {name: str(value.address if isinstance(value, Admin) else value) for name, value in values.items()}
 
 
 def refused(policy: Policy, before: Mapping[str, str]) -> tuple[str, ...]:
     """What of the policy does not apply to a process that was started with what was `bound` `before`."""
     why = "only a restart changes this; the old value stays, all else was applied"
-    return tuple(str(policy.mistake(("server", name), why)) for name, value in bound(policy).items() if before[name] != value)
+    return tuple(str(policy.mistake(NEEDS_RESTART[name], why)) for name, value in bound(policy).items() if before[name] != value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Terms:
     drain: float  # seconds
     memory: int | None  # bytes, from which on a worker is replaced
     age: float | None  # seconds, as well
-    level: str  # of the log, as logging calls it
+    level: str  # of the log
     admin: tuple[str, str | None] | None  # address and token of the admin port
     receiver: tuple[str | None, float]  # where metrics are sent, and the seconds between two times
 
@@ -79,7 +79,7 @@ class Terms:
     def of(cls, policy: Policy) -> Terms:
         server = policy.server
         admin = None if server.admin is None else (server.admin.address, server.admin.token)
-        level = policy.telemetry.log.level.upper()
+        level = policy.telemetry.log.level
         receiver = policy.telemetry.metrics.endpoint, policy.telemetry.metrics.interval
         return cls(server.timeouts.lame_duck, server.timeouts.drain, server.recycle.memory, server.recycle.age, level, admin, receiver)
 

@@ -15,9 +15,11 @@ from gateway.server.sampling import Sampler
 from gateway.server.setup import tune_collector
 from gateway.server.succession import Succession
 from gateway.state.record import State
+from gateway.telemetry.files import LineFiles
 from gateway.telemetry.lines import LineWriter
 from gateway.telemetry.metrics.families import Metrics
 from gateway.telemetry.tracing.destination import exporter
+from gateway.telemetry.watchdog import Watchdog
 
 
 class Serving:
@@ -29,8 +31,10 @@ class Serving:
     def __init__(self, policy: Policy, load: Load, metrics: Metrics, control: Control | None = None, *, most: int = sys.maxsize) -> None:
         """Raises ConfigError. `load` reads the policy again; `most` bytes of log lines are written at once."""
         self.lines = LineWriter(sys.stdout.fileno(), most)
-        self.app = App(policy, self.lines.write, exporter=exporter, metrics=metrics, control=control)
+        self.files = LineFiles()
+        self.app = App(policy, self.lines.write, files=self.files, exporter=exporter, metrics=metrics, control=control)
         self._compiler = Compiler(load, policy, self.lines.write)
+        self._watchdog = Watchdog()
         self._sampler: Sampler | None = None
 
     def open(self, listeners: Sequence[Listener], bound: Mapping[str, str]) -> None:
@@ -41,21 +45,23 @@ class Serving:
     async def start(self) -> None:
         """Start the policy's plugins. Raises what they raise."""
         await self.app.start()
-        self.lines.start()
 
     def serve(self, reloads: Callable[[], State] | None = None) -> None:
         """Accept from now on. `reloads`: how they went, where this process is the one to count them."""
         self.front.start()
+        self._watchdog.start()
         tune_collector()
         self._sampler = Sampler(self.front, reloads)
-        self._sampler.follow_log("access", lambda: self.lines.dropped)
+        self._sampler.follow_log("access", lambda: self.lines.dropped + self.files.dropped)
         self._sampler.start()
 
     async def stop(self) -> None:
         """When the front has drained."""
         await self.policies.stop()
         await self.front.app.stop()
+        self._watchdog.stop()
         self.lines.stop()
+        self.files.stop()
         if self._sampler is not None:
             self._sampler.stop()
         self.app.metrics.file.close()

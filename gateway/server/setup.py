@@ -5,20 +5,40 @@ from __future__ import annotations
 import gc
 import logging
 import resource
+import signal
 import sys
+from collections.abc import Callable
 
 from gateway.config.policy import Policy
+from gateway.pii import Mask
 from gateway.server.listener import Address, Certificate, Listener
 from gateway.telemetry.log import LogHandler, formatter
 
 log = logging.getLogger("gateway")
 
 
-def write_log(policy: Policy) -> None:
-    """What is logged from now on goes to stderr, as the policy wishes."""
+def write_log(policy: Policy) -> Callable[[], None]:
+    """What is logged from now on goes to stderr, and its errors to Sentry, as the policy wishes. Call what is returned at the end."""
     handler = LogHandler(sys.stderr.fileno())
     handler.setFormatter(formatter(policy.telemetry.log.format))
     logging.basicConfig(handlers=[handler], level=policy.telemetry.log.level.upper())
+    if not policy.telemetry.sentry_dsn:
+        return _nothing
+    from gateway.telemetry.sentry import SentryHandler  # whose SDK need not be installed where nobody is told
+
+    sentry = SentryHandler(policy.telemetry.sentry_dsn, policy.environment, Mask(policy.telemetry.pii))
+    logging.getLogger().addHandler(sentry)
+    return sentry.stop
+
+
+def _nothing() -> None:
+    return None
+
+
+def await_signals() -> None:
+    """None that comes before it can be heard ends the process."""
+    for number in (signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def bind(policy: Policy) -> list[Listener]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,6 +13,7 @@ from gateway.running import Running
 from gateway.server.compile import Compiler, keep, told, undisturbed
 from gateway.server.front import Front
 from gateway.server.reading import Reading, refused
+from gateway.telemetry.levels import follow
 
 LAST_EXCHANGE = 0.25  # seconds between two looks whether a replaced policy is still in use
 START = 30.0  # seconds for the plugins of a new policy to start
@@ -82,7 +82,7 @@ class Succession:
         app.running.succeed(before)
         self._front.adopt(app)
         self._replaced[before] = asyncio.create_task(self._end(before))
-        logging.getLogger().setLevel(app.policy.telemetry.log.level.upper())
+        follow(app.policy.telemetry.log.level)
 
     async def abandon(self, *, is_stale: bool = True) -> None:
         """Stop what was prepared, if anything. `is_stale`: a newer policy was refused, and readiness is to tell."""

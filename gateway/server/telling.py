@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
-from gateway.control import ControlError
+from gateway.control import Arguments, ControlError
 from gateway.state.record import State
+from gateway.telemetry.levels import LEVELS, follow, set_level
 
-LEVELS = ("debug", "info", "warning", "error")
+FROM_POLICY = "policy"
 
 
 def policy_health(is_stale: bool, state: State) -> dict[str, Any]:
@@ -19,13 +19,15 @@ def policy_health(is_stale: bool, state: State) -> dict[str, Any]:
     return policy
 
 
-def level() -> str:
-    """Of this process's log, as the policy calls it."""
-    return logging.getLevelName(logging.getLogger().level).lower()
-
-
-def set_level(name: object) -> None:
-    """Of this process's log. Raises ControlError."""
-    if name not in LEVELS:
-        raise ControlError(422, f"level is one of {', '.join(LEVELS)}")
-    logging.getLogger().setLevel(str(name).upper())
+def set_log_level(arguments: Arguments, of_policy: str) -> None:
+    """Of this process's log: `level`, of all or of one `logger`; `policy` is the policy's, of all. Raises ControlError."""
+    level, logger = arguments.get("level"), arguments.get("logger", "")
+    if level == FROM_POLICY and not logger:
+        follow(of_policy)
+    elif level not in LEVELS or not isinstance(logger, str):
+        raise ControlError(422, f"level is one of {', '.join(LEVELS)}, or {FROM_POLICY}, which takes no logger")
+    else:
+        try:
+            set_level(str(level), logger)
+        except LookupError as error:
+            raise ControlError(422, str(error.args[0])) from error

@@ -22,6 +22,10 @@ class Balance:
         self._memory = mmap.mmap(descriptor, workers * SLOT)
         self._slots = memoryview(self._memory).cast("i")  # connections and one more; 0: nobody who accepts
 
+    def join(self, number: int) -> None:
+        """This one accepts from now on: others leave connections to it before it has woken for the first."""
+        self._slots[number] = 1
+
     def is_ahead(self, number: int, own: int) -> bool:
         """Tells the others, too, how many this one has."""
         slots = self._slots

@@ -12,13 +12,13 @@ from typing import Any
 from gateway.config.kept import Kept
 from gateway.control import NONE, Arguments, ControlError
 from gateway.server.reading import Reading, Terms
-from gateway.server.telling import level
 from gateway.supervisor.balance import Balance
 from gateway.supervisor.channel import Gone
 from gateway.supervisor.child import Child
 from gateway.supervisor.judging import STARTING, ended
 from gateway.supervisor.orders import Orders
 from gateway.supervisor.voting import Lost, No, Vote, Yes, decide
+from gateway.telemetry.levels import follow, levels
 
 log = logging.getLogger("gateway")
 
@@ -98,7 +98,7 @@ class Crew:
             "number": child.number,
             "orders": self._orders.values,
             "kept": decided.kept.values,
-            "level": level(),
+            "levels": levels(),
             "is_stale": decided.is_stale,
         }
         async with asyncio.timeout(STARTING):
@@ -128,6 +128,11 @@ class Crew:
         if refusals and not found:
             raise refusals[0]
         return found
+
+    def reopen(self) -> None:
+        """The files of the access log were renamed: each worker has them open."""
+        for child in self.children.values():
+            child.tell("reopen", NONE)
 
     async def ask(self, name: str, arguments: Arguments = NONE, *, deadline: float = PROMPT) -> Any:
         """What one of those that serve answers. Raises its ControlError, or one with 503 when there is none."""
@@ -165,7 +170,7 @@ class Crew:
             self.read = reading
             self.decided = Decided(Kept.from_values(answer["kept"]), Terms.from_values(answer["terms"]))
             await self._finish("commit")
-            logging.getLogger().setLevel(self.decided.terms.level)
+            follow(self.decided.terms.level)
             return self.read
 
     async def _prepare(self, child: Child, kept: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
@@ -12,10 +13,11 @@ from typing import Any
 
 from gateway.control import Arguments, Control
 from gateway.server.reload import Reloader
-from gateway.server.telling import level, policy_health, set_level
+from gateway.server.telling import policy_health, set_log_level
 from gateway.supervisor.crew import Crew
 from gateway.supervisor.judging import together
 from gateway.supervisor.place import Place
+from gateway.telemetry.levels import levels
 
 PATIENCE = 2.0
 """Seconds for a worker to say how it is; one that is busy for longer is left out."""
@@ -40,6 +42,10 @@ class Operations:
             self.log_level, self.set_log_level, self.reload,
         ):  # fmt: skip
             control.offer(operation.__name__, operation)
+        for name in ("limits_show", "blocks"):
+            control.offer(name, partial(self._of_one, name))
+        for name in ("limits_reset", "block", "unblock"):
+            control.offer(name, partial(self._of_all, name))
 
     async def status(self, arguments: Arguments) -> Any:
         """What runs, since when, and how its reloads went."""
@@ -56,7 +62,7 @@ class Operations:
             "workers": len(self._crew.serving),
             "connections": sum(beat.connections for beat in beats),
             "in_flight": sum(beat.in_flight for beat in beats),
-            "log_level": level(),
+            "log_level": levels()["level"],
             "reloads": {"ended": state.ended, "failed": state.failed, "last": None if state.last is None else asdict(state.last)},
             "health": await self.health(arguments),
         }
@@ -104,13 +110,22 @@ class Operations:
         return {"exchanges": [exchange for found in answers for exchange in found]}
 
     async def log_level(self, arguments: Arguments) -> Any:
-        return {"level": level()}
+        """The least `level` that is logged, and under `loggers` those that were set apart."""
+        return levels()
 
     async def set_log_level(self, arguments: Arguments) -> Any:
-        """The log's least `level` from now on, in every process, until a reload sets the policy's again."""
-        set_level(arguments.get("level"))
-        await self._crew.tell("set_log_level", arguments)
-        return {"level": level()}
+        """The same as of one process, in every one."""
+        await self._crew.tell("set_log_level", arguments)  # first: a worker knows every logger, and may refuse
+        set_log_level(arguments, self._crew.decided.terms.level)
+        return levels()
+
+    async def _of_one(self, name: str, arguments: Arguments) -> Any:
+        """Of what the workers share, or should: any of them knows it."""
+        return await self._crew.ask(name, arguments)
+
+    async def _of_all(self, name: str, arguments: Arguments) -> Any:
+        """With a store in memory each worker has its own; with a shared one, doing it again changes nothing."""
+        return (await self._crew.tell(name, arguments))[0]
 
     async def reload(self, arguments: Arguments) -> Any:
         """Read the policy again. Not `ok`, with all `mistakes`, when the old one stays."""

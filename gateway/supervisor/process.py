@@ -22,7 +22,7 @@ from gateway.ports.port import Port
 from gateway.server.listener import Listener
 from gateway.server.reading import Reading, Terms, bound, files
 from gateway.server.reload import Reloader, reloader
-from gateway.server.setup import allow_files, bind, write_log
+from gateway.server.setup import allow_files, await_signals, bind, write_log
 from gateway.state.record import running
 from gateway.supervisor.balance import SLOT, size
 from gateway.supervisor.child import spawned
@@ -44,13 +44,13 @@ def supervise(policy: Policy, env_files: Sequence[str], folder: Path, *, watch: 
 
     Reloads on SIGHUP, and with `watch` when a file of the policy has changed; `folder` keeps the state.
     """
-    write_log(policy)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before it can be heard must not end us
+    tell_last = write_log(policy)
+    await_signals()
     allow_files(policy.server.limits.connections)  # each worker inherits that
     try:
         listeners = bind(policy)
     except OSError as error:
-        print(f"gateway: {error}", file=sys.stderr)  # noqa: T201
+        sys.stderr.write(f"gateway: {error}\n")  # in one piece: the log is written by a thread
         return 1
     number = _size(policy)
     with tempfile.TemporaryFile() as balance, _metrics_in(folder) as metrics:
@@ -64,7 +64,10 @@ def supervise(policy: Policy, env_files: Sequence[str], folder: Path, *, watch: 
             balance=balance.fileno(),
             slots=size(number),
         )
-        return asyncio.run(_run(policy, orders, number, listeners, folder, watch))
+        try:
+            return asyncio.run(_run(policy, orders, number, listeners, folder, watch))
+        finally:
+            tell_last()
 
 
 @contextmanager
@@ -103,6 +106,7 @@ async def _run(policy: Policy, orders: Orders, number: int, listeners: Sequence[
     signals: asyncio.Queue[None] = asyncio.Queue()
     for heard in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(heard, signals.put_nowait, None)
+    loop.add_signal_handler(signal.SIGUSR1, crew.reopen)
     first = loop.create_task(signals.get())
     keeping = loop.create_task(_keep(places, reloads, opened, listen))
     beside = [loop.create_task(watchman.run()), loop.create_task(counting.run())]

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -28,12 +28,14 @@ from gateway.server.reading import Terms
 from gateway.server.recall import recall
 from gateway.server.serving import Serving
 from gateway.server.setup import write_log
-from gateway.server.telling import set_level
+from gateway.server.telling import set_log_level
+from gateway.store.operations import StoreOperations
 from gateway.supervisor.balance import Balance
 from gateway.supervisor.channel import Channel, Gone, opened
 from gateway.supervisor.judging import BEAT, Beat
 from gateway.supervisor.orders import Orders
 from gateway.supervisor.stack import STACK
+from gateway.telemetry.levels import adopt
 from gateway.telemetry.metrics.families import Metrics
 from gateway.telemetry.metrics.slots import SlotFile, slot_file
 from gateway.telemetry.whole import at_once
@@ -76,6 +78,7 @@ class Worker:
         """`stacks`: a file that the supervisor reads when this process hangs, or has died."""
         self._stacks = stacks
         self._ends: asyncio.Task[None] | None = None
+        self._tell_last: Callable[[], None] = _nothing
         self._is_started = False
         self._is_over = asyncio.Event()
         self._channel: Channel
@@ -103,6 +106,7 @@ class Worker:
             await over
         beating.cancel()
         over.cancel()
+        self._tell_last()
         return 0
 
     async def _answer(self, name: str, arguments: Arguments) -> Any:
@@ -126,8 +130,8 @@ class Worker:
         again = partial(load, orders.policy, env_files=orders.env_files)
         try:
             policy = again(kept=kept)
-            write_log(policy)
-            set_level(arguments["level"])
+            self._tell_last = write_log(policy)
+            adopt(arguments["levels"])
             number = arguments["number"]
             metrics = Metrics(SlotFile(slot_file(Path(orders.metrics), number)))
             self.serving = serving = Serving(policy, again, metrics, self._above, most=at_once(sys.stdout.fileno()))
@@ -140,11 +144,13 @@ class Worker:
         for listener in listeners:
             listener.yield_when(lambda coming: self._balance.is_ahead(number, serving.front.connections + coming))
         offer(serving.front)
+        StoreOperations(lambda: serving.front.app.store).offer(self._above)
         serving.app.running.is_stale = arguments["is_stale"]
         self._is_started = True
 
     async def serve(self, arguments: Arguments) -> None:
         self.serving.serve()
+        self._balance.join(self._number)
 
     async def prepare(self, arguments: Arguments) -> Any:
         """Compile and start the policy beside the running one: as it is now, or as it was `kept`."""
@@ -189,8 +195,16 @@ class Worker:
         """What became of the exchanges whose request id is `id`, the newest first."""
         return await recall(self.serving.front, str(arguments.get("id", "")))
 
-    async def set_log_level(self, arguments: Mapping[str, Any]) -> None:
-        set_level(arguments.get("level"))
+    async def set_log_level(self, arguments: Arguments) -> None:
+        set_log_level(arguments, self.serving.front.app.policy.telemetry.log.level)
+
+    async def reopen(self, arguments: Arguments) -> None:
+        """The files of the access log, which were renamed."""
+        self.serving.files.reopen()
+
+
+def _nothing() -> None:
+    return None
 
 
 def _memory() -> int | None:
@@ -203,7 +217,7 @@ def _memory() -> int | None:
 
 
 def main(end: int, stacks: int) -> int:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)  # they are meant for the supervisor, who says what to do, and when
     faulthandler.enable(file=stacks)
     faulthandler.register(STACK, file=stacks)
