@@ -154,7 +154,7 @@ async def test_connections_are_shared_out(tmp_path: Path) -> None:
             await asyncio.sleep(1.2)  # a sign of life tells of them
             shares = sorted(worker["connections"] for worker in await gateway.workers())
             assert sum(shares) == number
-            assert shares[0] > number * 0.3, shares
+            assert shares[0] > number * 0.2, shares  # without sharing out, it is often 0; a busy machine wakes the other one late
             await asyncio.gather(*(client.__aexit__(None, None, None) for client in clients))
 
 
