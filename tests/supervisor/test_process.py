@@ -200,7 +200,8 @@ async def test_requests_of_the_workers_that_are_not_killed_all_succeed(tmp_path:
         assert 0 < cut <= kills * 12
         assert answered > 300
         counted = await gateway.counted("http_server_request_duration_seconds_count")
-        assert answered <= counted <= answered + cut  # a killed worker's numbers are not lost with it
+        # A killed worker's numbers are not lost with it, but of those answered in its very last turn, which it had no time to count.
+        assert answered - kills * 12 <= counted <= answered + cut
         await asyncio.sleep(0.6)
         assert await gateway.counted("gateway_worker_deaths_total") == kills
         assert "Traceback" not in gateway.log
