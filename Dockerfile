@@ -10,8 +10,10 @@ RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     pip install --no-cache-dir --no-index --find-links /wheels gateway
 COPY gateway.yaml /etc/gateway/gateway.yaml
 USER 65532:65532
-EXPOSE 8080
+# 9191: the observe port of the policy above, on loopback unless OBSERVE_HOST says otherwise.
+EXPOSE 8080 9191
+# The observe port answers when traffic has used up all connections, too. A policy without one needs --no-healthcheck.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["python", "-c", \
-    "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ.get(\"PORT\", \"8080\")}/health/liveness', timeout=2)"]
+    "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ.get(\"OBSERVE_PORT\", \"9191\")}/health/liveness', timeout=2)"]
 ENTRYPOINT ["gateway"]
 CMD ["run", "/etc/gateway/gateway.yaml"]

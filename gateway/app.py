@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.checks import Check
 from gateway.config.policy import EntrySettings, Policy, RouteSettings
+from gateway.config.store import StoreSettings
 from gateway.config.upstream import UpstreamSettings
 from gateway.control import Control
 from gateway.detached import fetch
@@ -24,7 +25,10 @@ from gateway.router import Route, Router
 from gateway.running import Running
 from gateway.span import Traces
 from gateway.stamp import Stamp, stamp
+from gateway.store.contract import Store
 from gateway.store.memory import MemoryStore
+from gateway.store.redis.store import RedisStore
+from gateway.telemetry.files import LineFile, LineFiles
 from gateway.telemetry.metrics.families import Metrics
 from gateway.telemetry.metrics.owned import OwnedMetrics
 from gateway.telemetry.metrics.shape import Shape
@@ -47,27 +51,34 @@ class App:
         clock: Callable[[], float] = time.monotonic,
         upstream: Callable[[str, UpstreamSettings], Upstream] | None = None,
         before: App | None = None,
+        files: LineFiles | None = None,
         outbound: Http | None = None,
         exporter: Callable[[Destination], SpanExporter] | None = None,
         control: Control | None = None,
         metrics: Metrics | None = None,
+        store: Callable[[StoreSettings], Store] | None = None,
     ) -> None:
-        """Opens nothing. Raises ConfigError with all that plugins and upstreams refuse of their settings.
+        """Opens nothing but `files`. Raises ConfigError with all that plugins and upstreams refuse of their settings.
 
-        `upstream` makes each upstream from its name and settings, `outbound` asks other services, in place of real ones: a rehearsal's
-        are stubs. The counters of `before`, and its upstreams that would be made of the same, live on in this one; so do its metrics, and
-        its `control`, which plugins ask. `exporter` makes what sends spans; without it, as in a rehearsal, they are sent nowhere.
+        `upstream` makes each upstream from its name and settings, `store` the store from its own, `outbound` asks other services, in place
+        of real ones: a rehearsal's are stubs. The store of `before`, and its upstreams, live on in this one where they would be made of
+        the same; so do its metrics, its `files`, without which lines for a file go to `write_line`, too, and its `control`, which plugins
+        ask. `exporter` makes what sends spans; without it, as in a rehearsal, they are sent nowhere.
         """
         self.policy = policy
         self.running = Running()
         self.clock = clock  # seconds, monotonic
-        self.store: MemoryStore = MemoryStore(clock) if before is None else before.store
+        self.store: Store = self._store(store or self._new_store, before)
         self.control: Control = before.control if before is not None else control or Control()
         self._write_line = write_line
+        self._files: LineFiles | None = files if before is None else before._files
         self.metrics: Metrics = metrics or (Metrics() if before is None else before.metrics)
         self._observed = _observed(self.metrics)
         self._defined: dict[str, Shape] = {}
         self._paths = {route.name: route.match.path for route in policy.routes}
+        self._vital = frozenset(
+            route.name for route in policy.routes if any(entry.plugin.is_vital and entry.mode == "enforce" for entry in route.plugins)
+        )
         self._outbound = outbound or self.running.outbound.call
         self._plugins: dict[int, Plugin[Any]] = {}  # by the identity of their entry: a common one is shared by all routes
         self._mistakes: list[Mistake] = []
@@ -84,6 +95,7 @@ class App:
         self.routes = tuple(self._route(route) for route in policy.routes)
         self._unrouted = self.running.pipelines[""] = Pipeline(self._entries(policy.plugins, ""), _unrouted, self._observed)
         if self._mistakes:
+            self.running.close_files()
             raise ConfigError(policy.in_order(set(self._mistakes)), policy.files)
         self.router = Router(self.routes)
         self.running.plugins += self._plugins.values()
@@ -141,9 +153,11 @@ class App:
                 store=self.store,
                 log=logging.getLogger(f"gateway.plugins.{entry.name}"),
                 write_line=self._write_line,
+                open_lines=partial(_open_lines, self._files, self._write_line, self.running.files),
                 is_ready=self.running.is_ready,
                 metrics=OwnedMetrics(self.metrics, entry.name, route, self._defined),
                 paths=self._paths,
+                vital=self._vital,
                 below=partial(fetch, self.running.pipelines.get),
                 outbound=self._outbound,
                 watched=_watch,
@@ -151,13 +165,29 @@ class App:
                 traces=self._traces,
                 mask=self.mask,
                 is_draining=self.running.is_draining,
+                time=time.time if self.clock is time.monotonic else self.clock,  # a rehearsal's clock counts it itself
                 ask=self.control.call,
             )
             try:
                 self._plugins[id(entry)] = entry.plugin(entry.settings, host)
             except ValueError as error:
                 self._mistakes.append(entry.mistake(error))
+            except BaseException:
+                self.running.close_files()
+                raise
         return self._plugins.get(id(entry))
+
+    def _store(self, make: Callable[[StoreSettings], Store], before: App | None) -> Store:
+        """The one that runs already, with its counts, when its settings are the same."""
+        if before is not None and before.policy.store == self.policy.store:
+            self.running.inherited_store = before.store
+            return before.store
+        self.running.store = made = make(self.policy.store)
+        return made
+
+    def _new_store(self, settings: StoreSettings) -> Store:
+        address = settings.redis
+        return MemoryStore(self.clock, wall=time.time) if address is None else RedisStore(address, settings.on_failure)
 
     def _where_spans_go(self) -> Destination | None:
         try:
@@ -223,6 +253,19 @@ def _tls(settings: UpstreamSettings) -> ssl.SSLContext | None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _open_lines(
+    files: LineFiles | None, write_line: Callable[[bytes], None], opened: list[LineFile], file: Path
+) -> Callable[[bytes], None]:
+    """Not a method: a host must not lead to its App, which leads to the host."""
+    if files is None:
+        return write_line
+    try:
+        opened.append(files.open(file))
+    except OSError as error:
+        raise ValueError(f"{file} cannot be opened: {error.strerror}; write a file that the gateway may write to") from error
+    return opened[-1].write
 
 
 def _watch(host: Host, path: Path, changed: Changed) -> None:

@@ -168,6 +168,16 @@ class CallFailed(Unavailable):
     slug, title = "dependency-unavailable", "A service that the gateway needs does not answer"
 
 
+class ReducedCapacity(Unavailable):
+    """503 because there is too much at once, with the problem type that draft-ietf-httpapi-ratelimit-headers-10, section 6 registers."""
+
+    slug, title = "temporary-reduced-capacity", "Too much is asked at once"
+
+    @property
+    def type(self) -> str:
+        return "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
+
+
 class UpstreamTimeout(GatewayError):
     status, slug, title = 504, "upstream-timeout", "The upstream took too long"
 

@@ -179,8 +179,14 @@ class Exchange:
     async def json(self, limit: int | None = None) -> Any:
         """The body as JSON, parsed once and shared by all who ask. Raises BadRequest when it is not JSON."""
         if self._json is None:
+            await self.body(limit)
+        return self.json_at_hand()
+
+    def json_at_hand(self) -> Any:
+        """The same, of a body that has been read."""
+        if self._json is None:
             try:
-                self._json = orjson.loads(await self.body(limit))
+                self._json = orjson.loads(self.body_at_hand or b"")
             except orjson.JSONDecodeError as error:
                 raise BadRequest("The body is not valid JSON.", reason=str(error)) from error
         return self._json

@@ -18,10 +18,11 @@ from pydantic import Field
 
 from gateway import errors, identity
 from gateway.bearer import CHALLENGE, has_token
+from gateway.by import IPV6_PREFIX, Identities, key_of, missing_parameter, reads_body, verified
 from gateway.config.header import HeaderName, HeaderValue
 from gateway.config.network import Network
 from gateway.config.placeholders import Placeholders
-from gateway.config.settings import Duration, File, Many, OneOrMany, Percent, Rate, Settings, Size
+from gateway.config.settings import Duration, File, Many, NewFile, OneOrMany, Percent, Rate, Settings, Size
 from gateway.config.token import Token
 from gateway.control import Control, ControlError
 from gateway.errors import (
@@ -32,20 +33,23 @@ from gateway.errors import (
     NotFound,
     PayloadTooLarge,
     QuotaExceeded,
+    ReducedCapacity,
     Unauthorized,
     Unavailable,
 )
 from gateway.exchange import Attempt, End, Entity, Exchange, Headers, Reply, new_id
 from gateway.pii import Mask
 from gateway.span import Event, Span, Traces, Value
-from gateway.store.memory import Decision, MemoryStore
+from gateway.store.contract import Algorithm, Decision, Decisions, LimitSpec, OnFailure, Period, Soon, Store, StoreAway
 from gateway.template import folded_segments
 from gateway.tracecontext import RANDOM, SAMPLED, Parent, parent, tracestate
 
 __all__ = [
     "CHALLENGE",
+    "IPV6_PREFIX",
     "RANDOM",
     "SAMPLED",
+    "Algorithm",
     "Answers",
     "Attempt",
     "BadRequest",
@@ -53,6 +57,7 @@ __all__ = [
     "ControlError",
     "Counter",
     "Decision",
+    "Decisions",
     "Duration",
     "End",
     "Entity",
@@ -68,26 +73,35 @@ __all__ = [
     "Headers",
     "Histogram",
     "Host",
+    "Identities",
+    "LimitSpec",
     "Many",
     "Mask",
     "Metric",
     "Metrics",
     "Mode",
     "Network",
+    "NewFile",
     "NoSettings",
     "NotFound",
+    "OnFailure",
     "OneOrMany",
     "Parent",
     "PayloadTooLarge",
     "Percent",
+    "Period",
     "Placeholders",
     "Plugin",
     "QuotaExceeded",
     "Rate",
+    "ReducedCapacity",
     "Reply",
     "Settings",
     "Size",
+    "Soon",
     "Span",
+    "Store",
+    "StoreAway",
     "Token",
     "Traces",
     "Unauthorized",
@@ -97,9 +111,13 @@ __all__ = [
     "folded_segments",
     "has_token",
     "identity",
+    "key_of",
+    "missing_parameter",
     "new_id",
     "parent",
+    "reads_body",
     "tracestate",
+    "verified",
 ]
 
 Mode = Literal["enforce", "observe", "off"]
@@ -191,6 +209,7 @@ Fetch = Callable[["Host", Exchange, Mapping[str, str | None], float, int], Await
 Http = Callable[[str, str, Mapping[str, str], bytes, float, int], Awaitable[Reply]]
 Changed = Callable[[bytes], None]
 Watching = Callable[["Host", Path, Changed], None]
+WriteLine = Callable[[bytes], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -200,12 +219,14 @@ class Host:
     clock: Callable[[], float]  # seconds, monotonic
     mode: Mode
     route: str  # "" for an entry of the common list
-    store: MemoryStore  # counters
+    store: Store  # counters, leases, small values
     log: logging.Logger
-    write_line: Callable[[bytes], None]  # one line of the access log; never blocks
+    write_line: WriteLine  # one line of the access log; never blocks
+    open_lines: Callable[[Path], WriteLine]  # `write_line` of a file; for a constructor. Raises ValueError when it cannot be opened
     is_ready: Callable[[], bool]  # false while the gateway drains, or a required check fails
     metrics: Metrics
     paths: Mapping[str, str]  # of the routes, by their names: templates, such as /api/v1/leads/{id}
+    vital: frozenset[str]  # routes that are never refused because there is too much to do, by their names
     below: Fetch  # what `fetch`, `http` and `watch` do, behind their defaults
     outbound: Http
     watched: Watching
@@ -281,12 +302,16 @@ class Plugin(Generic[S]):
 
     once: ClassVar[bool] = False
     """A route's entry replaces the common one (cors, security_headers, body_limit); else both run."""
+    several: ClassVar[bool] = False
+    """Of those with `once`: one list may hold several, each with an effect of its own (access_log: to different files)."""
     needs_body: ClassVar[bool] = False
-    """Reads whole bodies: refused at load on a route that streams."""
+    """Reads whole bodies: refused at load on a route that streams. Settings may say so too, by a property of this name."""
     handles_mode: ClassVar[bool] = False
     """Has effects of its own and reads host.mode; for all others `mode: observe` discards what they answer."""
     survives_client: ClassVar[bool] = False
     """Once sent upstream, the exchange runs to its end though the client left."""
+    is_vital: ClassVar[bool] = False
+    """Whoever watches over the gateway asks it: a route with it is never refused because there is too much to do."""
 
     settings: ClassVar[type[Settings]] = NoSettings
     """Filled in from `Plugin[...]`."""
@@ -342,8 +367,8 @@ class Plugin(Generic[S]):
     def on_end(self, ex: Exchange, end: End) -> None:
         """Always, for each plugin whose on_request was reached, also when the client left. Release, count, log."""
 
-    def explain(self, ex: Exchange) -> str | None:
-        """What this plugin would decide for this request, without moving anything: no counter, no call to others.
+    def explain(self, ex: Exchange) -> str | Awaitable[str | None] | None:
+        """What this plugin would decide for this request, without moving anything: no counter, no call to others but the store.
 
         `ex` is no traffic: change it as on_request would, for the plugins below. An `Answers`, or a GatewayError, ends it here.
         """

@@ -7,7 +7,8 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from importlib.abc import SourceLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,12 +23,17 @@ PluginClass = type[Plugin[Any]]
 class Registry:
     """The built-in plugins, and those in the `plugins` folder beside the policy. Loaded when first asked for."""
 
-    def __init__(self, beside: Path | None = None) -> None:
+    def __init__(self, beside: Path | None = None, code: Mapping[str, str] | None = None) -> None:
+        """With `code`, source by name, the plugins beside the policy are those, whatever lies in their folder."""
         self._builtin = {
             module.name: Path(path) / f"{module.name}.py" for path in gateway_plugins.__path__ for module in pkgutil.iter_modules([path])
         }
         folder = None if beside is None else beside / "plugins"
         self._own = {file.stem: file for file in sorted(folder.glob("[!_]*.py"))} if folder is not None and folder.is_dir() else {}
+        if folder is not None and code is not None:
+            self._own = {name: folder / f"{name}.py" for name in code}
+        self._kept = code
+        self.code: dict[str, str] = {}  # source of the plugins beside the policy that were loaded, by name
         self._loaded: dict[str, PluginClass] = {}
 
     def __iter__(self) -> Iterator[str]:
@@ -50,12 +56,30 @@ class Registry:
             return importlib.import_module(f"gateway_plugins.{name}")
         if own is None:
             raise LookupError(f'no plugin is called "{name}"')
-        spec = importlib.util.spec_from_file_location(f"policy_plugins.{name}", own)
+        source = self._kept[name].encode(errors="surrogateescape") if self._kept is not None else own.read_bytes()
+        self.code[name] = source.decode(errors="surrogateescape")
+        spec = importlib.util.spec_from_file_location(f"policy_plugins.{name}", own, loader=_Source(own, source))
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module
         spec.loader.exec_module(module)
         return module
+
+
+class _Source(SourceLoader):
+    """Code as it was read once: what is kept of it is what runs."""
+
+    def __init__(self, path: Path, source: bytes) -> None:
+        self._path = path
+        self._source = source
+
+    def get_filename(self, fullname: str) -> str:
+        return str(self._path)
+
+    def get_data(self, path: str) -> bytes:
+        if path != str(self._path):
+            raise FileNotFoundError(path)  # its bytecode
+        return self._source
 
 
 def _same(own: Path, builtin: Path) -> bool:

@@ -10,7 +10,8 @@ from weakref import WeakValueDictionary
 from gateway.checks import Check
 from gateway.outbound import Outbound
 from gateway.pipeline import Pipeline
-from gateway.plugin import Host, Plugin
+from gateway.plugin import Host, Plugin, Store
+from gateway.telemetry.files import LineFile
 from gateway.telemetry.tracing.exporter import SpanExporter
 from gateway.upstream import Upstream
 
@@ -27,7 +28,10 @@ class Running:
         self.draining = False
         self.is_stale = False  # a newer policy was refused
         self.plugins: list[Plugin[Any]] = []
+        self.files: list[LineFile] = []  # that plugins write lines to
         self.checks: list[Check] = []
+        self.store: Store | None = None  # its own, to be started and stopped
+        self.inherited_store: Store | None = None  # as `inherited`
         self.upstreams: list[Upstream] = []  # its own, to be started and stopped
         self.inherited: list[Upstream] = []  # they run already, and are their last owner's until `succeed`
         self.exporter: SpanExporter | None = None  # of spans; held together with the policies before and after, if they have the same
@@ -47,7 +51,9 @@ class Running:
         return self.is_stale
 
     async def start(self) -> None:
-        """Start upstreams and plugins, in order. When one fails those started are stopped, and its error is raised."""
+        """Start store, upstreams and plugins, in order. When one fails those started are stopped, and its error is raised."""
+        if self.store is not None:
+            await self.store.start()
         if self.exporter is not None:
             self.exporter.hold()
             self._holds = True
@@ -81,12 +87,22 @@ class Running:
         await self.outbound.close()
         for upstream in self.upstreams:
             upstream.stop()
+        if self.store is not None:
+            await self.store.stop()
         if self.exporter is not None and self._holds:
             self._holds = False
             await self.exporter.release()
+        self.close_files()
+
+    def close_files(self) -> None:
+        for file in self.files:
+            file.close()
+        self.files.clear()
 
     def succeed(self, before: Running) -> None:
         """Own from now on what was inherited from `before`, which will be stopped without it."""
+        if self.inherited_store is not None:
+            self.store, self.inherited_store, before.store = self.inherited_store, None, None
         for upstream in self.inherited:
             before.upstreams.remove(upstream)
         self.upstreams += self.inherited

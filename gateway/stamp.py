@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import zlib
 from pathlib import Path
 
 Stamp = tuple[str, int, int, int]
@@ -19,7 +20,8 @@ def stamp(path: Path) -> Stamp | None:
         real = os.path.realpath(path)
         found = os.stat(real)
         if stat.S_ISDIR(found.st_mode):
-            return real, hash(tuple(sorted(name for name in os.listdir(real) if not name.startswith(".")))), found.st_ino, 0
+            names = sorted(name for name in os.listdir(real) if not name.startswith("."))
+            return real, zlib.crc32(os.fsencode("/".join(names))), found.st_ino, 0  # the same in every process
     except OSError:
         return None
     return real, found.st_mtime_ns, found.st_ino, found.st_size

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass
 
 from gateway.config.interpolation import Secret, conceal
 from gateway.errors import GatewayError
 from gateway.exchange import Exchange
-from gateway.pipeline import Pipeline
+from gateway.pipeline import Entry, Pipeline
 from gateway.plugin import Answers, Mode
 
 
@@ -23,24 +23,60 @@ class Step:
     ends: bool = False  # it answers, and nothing below is reached
 
 
-def steps(pipeline: Pipeline, ex: Exchange, secrets: tuple[Secret, ...]) -> Iterator[Step]:
+async def steps(pipeline: Pipeline, ex: Exchange, secrets: tuple[Secret, ...]) -> list[Step]:
     """Down to the one that answers, and the rest as not reached. `ex` is no traffic: it is changed on its way."""
-    has_ended = False
+    found: list[Step] = []
     for entry in pipeline.entries:
-        if has_ended:
-            yield Step(entry.name, entry.mode, None, is_reached=False)
+        if any(step.ends for step in found):
+            found.append(Step(entry.name, entry.mode, None, is_reached=False))
             continue
-        says: str | None
-        try:
-            says = entry.plugin.explain(ex)
-        except GatewayError as error:
-            says = Answers(refuses(error))
-        except Exception as error:  # of an operator's own plugin; the rest of the explanation is worth having
-            says = f"cannot explain itself: {type(error).__name__}: {error}"
-        ends = isinstance(says, Answers)
-        has_ended = ends and entry.mode == "enforce"
-        told = None if says is None else conceal(says, secrets)
-        yield Step(entry.name, entry.mode, f"would have ended it: {told}" if ends and not has_ended else told, ends=has_ended)
+        says = _said(entry, ex)
+        if isinstance(says, Awaitable):
+            try:
+                says = await says
+            except GatewayError as error:
+                says = Answers(refuses(error))
+            except Exception as error:
+                says = _failed(error)
+        found.append(_step(entry, says, secrets))
+    return found
+
+
+def steps_at_hand(pipeline: Pipeline, ex: Exchange, secrets: tuple[Secret, ...]) -> list[Step]:
+    """The same without waiting for anything: what a plugin would have to ask the store for stays unsaid."""
+    found: list[Step] = []
+    for entry in pipeline.entries:
+        if any(step.ends for step in found):
+            found.append(Step(entry.name, entry.mode, None, is_reached=False))
+            continue
+        says = _said(entry, ex)
+        if isinstance(says, Awaitable):
+            if isinstance(says, Coroutine):
+                says.close()
+            says = None
+        found.append(_step(entry, says, secrets))
+    return found
+
+
+def _said(entry: Entry, ex: Exchange) -> str | Awaitable[str | None] | None:
+    try:
+        return entry.plugin.explain(ex)
+    except GatewayError as error:
+        return Answers(refuses(error))
+    except Exception as error:
+        return _failed(error)
+
+
+def _failed(error: Exception) -> str:
+    """Of an operator's own plugin; the rest of the explanation is worth having."""
+    return f"cannot explain itself: {type(error).__name__}: {error}"
+
+
+def _step(entry: Entry, says: str | None, secrets: tuple[Secret, ...]) -> Step:
+    answers = isinstance(says, Answers)
+    ends = answers and entry.mode == "enforce"
+    told = None if says is None else conceal(says, secrets)
+    return Step(entry.name, entry.mode, f"would have ended it: {told}" if answers and not ends else told, ends=ends)
 
 
 def refuses(error: GatewayError) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -143,6 +143,7 @@ def host(
     mode: Mode = "enforce",
     route: str = "",
     lines: list[bytes] | None = None,
+    logs: dict[Path, list[bytes]] | None = None,
     ready: bool = True,
     stale: bool = False,
     draining: bool | None = None,
@@ -152,19 +153,22 @@ def host(
     time: Callable[[], float] = time.time,
     metrics: Measured | None = None,
     paths: Mapping[str, str] | None = None,
+    vital: Iterable[str] = (),
     sample: float = 1.0,
     spans: list[Span] | None = None,
     pii: Sequence[str] = (),
 ) -> Host:
-    """A host whose store and metrics are memory, whose access log is the list `lines`; ready, and with a policy gone stale, if you say so.
+    """A host whose store and metrics are memory, whose access log is the list `lines`, or that of its path in `logs`.
 
-    Its plugin calls `service` and watches `files`; what lies below it is known once it is in a `pipeline`. One that is not ready drains
-    unless you say otherwise; `answers` are those of the operations that a plugin asks for by name. The `sample` of traces that begin here
-    is sampled, and their spans are put into the list `spans`, if there is one; `pii` is masked. `paths` are the templates of the routes;
-    the only one is that of `exchange`, "test".
+    Ready, and with a policy gone stale, if you say so. Its plugin calls `service` and watches `files`; what lies below it is known once
+    it is in a `pipeline`. One that is not ready drains unless you say otherwise; `answers` are those of the operations that a plugin
+    asks for by name. The `sample` of traces that begin here is sampled, and their spans are put into the list `spans`, if there is one;
+    `pii` is masked. `paths` are the templates of the routes; the only one is that of `exchange`, "test". `vital` are those
+    that are never refused for want of capacity.
     """
     clock = clock or Clock()
     kept = [] if lines is None else lines
+    filed = {} if logs is None else logs
     return Host(
         clock=clock,
         mode=mode,
@@ -172,9 +176,11 @@ def host(
         store=MemoryStore(clock),
         log=logging.getLogger("gateway.test"),
         write_line=kept.append,
+        open_lines=lambda file: filed.setdefault(file, []).append,
         is_ready=lambda: ready,
         metrics=metrics or Measured(),
         paths={"test": "/**"} if paths is None else paths,
+        vital=frozenset(vital),
         has_stale_policy=lambda: stale,
         traces=Traces(sample, None if spans is None else spans.extend),
         mask=Mask(pii),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from multidict import istr
 from pydantic import AfterValidator
 from pydantic.json_schema import WithJsonSchema
 
-from gateway.plugin import End, Exchange, Field, GatewayError, Host, Many, Mask, Plugin, Settings, errors
+from gateway.plugin import Duration, End, Exchange, Field, GatewayError, Host, Many, Mask, NewFile, Percent, Plugin, Settings, errors
 
 LONGEST = 1024
 """Characters of a value from outside that are kept."""
@@ -29,6 +30,10 @@ FieldName = Literal[
 ]  # fmt: skip
 FIELDS: tuple[FieldName, ...] = get_args(FieldName)
 DEFAULT = tuple(name for name in FIELDS if name not in ("scheme", "host", "query"))
+REFUSED = frozenset({404, 429})
+ORDINARY = REFUSED.union(range(200, 400))
+"""Statuses of which a share of the lines says enough: what went well, and the refusals that come in floods, from those who try every
+path and those who ask too often. Any other refusal (401 and 403 among them) may be the one that somebody asks about."""
 USER_AGENT = istr("User-Agent")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -62,15 +67,29 @@ class AccessLogSettings(Settings):
         description="Request headers to log as well, under `headers`, as they are after the plugins below this one. "
         f"{', '.join(sorted(SECRET))} are shown as {REDACTED}.",
     )
+    file: NewFile | None = Field(
+        None,
+        description="Where the lines go; without it, to standard output. Made with its folder, appended to, and opened again on SIGUSR1.",
+    )
+    sample: Percent = Field(
+        1.0,
+        description="The share of ordinary exchanges (2xx, 3xx, 404 and 429, whole and not slow) that is written; each such line has it as "
+        "`sample`, so that 1 / sample is what it counts for. All others are always written.",
+    )
+    slow: Duration = Field(1.0, gt=0, description="An exchange that took as long is no ordinary one, and always written.")
 
 
 class AccessLog(Plugin[AccessLogSettings]):
     once = True
+    several = True
 
     def __init__(self, settings: AccessLogSettings, host: Host) -> None:
         super().__init__(settings, host)
-        self._write = host.write_line
+        self._write = host.write_line if settings.file is None else host.open_lines(settings.file)
+        self._sample = settings.sample
+        self._slow = settings.slow
         self._mask = host.mask
+        self.random: Callable[[], float] = random.random
         self._fields = settings.fields
         places = [FIELDS.index(name) for name in settings.fields]
         self._choose: Callable[[tuple[object, ...]], tuple[object, ...]] = itemgetter(*places, places[0])  # of one place, no tuple comes
@@ -80,8 +99,16 @@ class AccessLog(Plugin[AccessLogSettings]):
         self._prefix = ""
 
     def on_end(self, ex: Exchange, end: End) -> None:
+        sampled = self._sample < 1 and self._is_ordinary(end)
+        if sampled and self.random() >= self._sample:
+            return
         chosen = self._choose(_facts(self._time(), ex, end, self._mask))
-        line: dict[str, Any] = {name: value for name, value in zip(self._fields, chosen, strict=False) if value is not None}
+        line: dict[str, Any] = {}
+        for name, value in zip(self._fields, chosen, strict=False):
+            if value is not None:  # in the loop: before Python 3.12 a comprehension is a call
+                line[name] = value  # noqa: PERF403
+        if sampled:
+            line["sample"] = self._sample
         if self._headers and (headers := self._chosen_headers(ex)):
             line["headers"] = headers
         if ex.notes is not None:
@@ -89,7 +116,15 @@ class AccessLog(Plugin[AccessLogSettings]):
         self._write(_encode(line))
 
     def explain(self, ex: Exchange) -> str:
-        return f"writes a line of {len(self._fields)} fields when it has ended"
+        share = "" if self._sample == 1 else f", or one in {1 / self._sample:.3g} of them" if self._sample else ", unless all goes well"
+        return f"writes a line of {len(self._fields)} fields when it has ended{share}"
+
+    def _is_ordinary(self, end: End) -> bool:
+        """A refusal has an error and a status of its own; an error beside a good status came after the head."""
+        status = end.status
+        if status not in ORDINARY or end.truncated or end.duration >= self._slow:
+            return False
+        return end.error is None or status in REFUSED
 
     def _time(self) -> str:
         """When the exchange ended, as RFC 3339 has it. All but the milliseconds is made once a second."""

@@ -71,6 +71,8 @@ class Health(Plugin[HealthSettings]):
     yesterday's token must not be taken for a gateway that has no metrics.
     """
 
+    is_vital = True
+
     def __init__(self, settings: HealthSettings, host: Host) -> None:
         super().__init__(settings, host)
         base = _loose(settings.path)

@@ -6,20 +6,17 @@ The settings are those of one limit, or a list of such: then all must allow a re
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from asyncio import CancelledError, Future, shield
+from collections.abc import Awaitable, Callable
 from functools import lru_cache, partial
-from hashlib import blake2b
-from ipaddress import IPv6Address
+from ipaddress import ip_address
 from math import ceil
-from operator import attrgetter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     GetJsonSchemaHandler,
     ModelWrapValidatorHandler,
-    PlainValidator,
     PrivateAttr,
     TypeAdapter,
     ValidationError,
@@ -30,48 +27,72 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
-from gateway.plugin import Answers, Decision, Duration, Exchange, Field, HeaderName, Host, OneOrMany, Plugin, QuotaExceeded, Reply, Settings
+from gateway.plugin import (
+    IPV6_PREFIX,
+    Algorithm,
+    Answers,
+    Decision,
+    Decisions,
+    Duration,
+    End,
+    Exchange,
+    Field,
+    Host,
+    Identities,
+    LimitSpec,
+    Many,
+    Network,
+    OneOrMany,
+    OnFailure,
+    Percent,
+    Period,
+    Plugin,
+    QuotaExceeded,
+    Rate,
+    ReducedCapacity,
+    Reply,
+    Settings,
+    StoreAway,
+    Unavailable,
+    key_of,
+    missing_parameter,
+    reads_body,
+)
 
-UNBUILT = "known, but not built yet in this version"
-UNBUILT_KEYS = frozenset({"cost", "count", "exempt", "legacy_headers", "max_over", "on_failure"})
-UNBUILT_ALGORITHMS = frozenset({"fixed", "token_bucket"})
-UNBUILT_IDENTITIES = frozenset({"body", "claim", "consumer", "param", "query"})
+MOST = 10**15 - 1
 ADDRESSES = 4096
-"""IPv6 addresses whose network is remembered: parsing one takes ten times as long as a decision."""
+"""Clients of which it is remembered whether they are exempt."""
+PERIODS: dict[Period, int] = {"minute": 60, "hour": 3600, "day": 86400, "week": 7 * 86400, "month": 0}
+"""Seconds. No month tells clients its length: they are not all of one."""
+MONTH = 30.4 * 86400
+NEEDS: dict[Algorithm, tuple[str, ...]] = {
+    "sliding": ("limit", "window"),
+    "log": ("limit", "window"),
+    "token_bucket": ("rate", "burst"),
+    "fixed": ("limit", "period"),
+}
+OWNERS: dict[str, Algorithm] = {
+    "limit": "sliding",
+    "window": "sliding",
+    "rate": "token_bucket",
+    "burst": "token_bucket",
+    "period": "fixed",
+    "time_zone": "fixed",
+}
+"""Keys that not all algorithms have, and the one to write for each."""
 
 
-class Header(Settings):
-    """The value of a request header. Nobody has verified it: a client that changes it starts anew, so never let it be the only limit."""
+class Exempt(Settings):
+    """Who is not limited. Their requests count nowhere."""
 
-    header: HeaderName = Field(description="The header's name. A request without it, or with two of it, is counted by its client.")
+    shorthand: ClassVar[str] = "clients"
 
-
-Identity = Literal["client", "route"] | Header
-Ask = Callable[[Exchange], tuple[Decision, ...]]
-
-
-def _identity(value: Any) -> Identity:
-    if value == "client" or value == "route":
-        return value  # type: ignore[no-any-return]
-    if isinstance(value, dict) and "header" in value:
-        return Header.model_validate(value)
-    word = next(iter(value), None) if isinstance(value, dict) else value
-    if isinstance(word, str) and word.partition(".")[0] in UNBUILT_IDENTITIES:
-        raise ValueError(f"{word} is {UNBUILT}")
-    raise ValueError("expected client, route, {header: NAME} or a list of these")
-
-
-def _algorithm(value: Any) -> Any:
-    if isinstance(value, str) and value in UNBUILT_ALGORITHMS:
-        raise ValueError(f"{value} is {UNBUILT}")
-    return value
-
-
-_IDENTITY_SCHEMA = {"anyOf": [{"enum": ["client", "route"]}, Header.model_json_schema()]}
-Identities = OneOrMany[Annotated[Identity, PlainValidator(_identity), WithJsonSchema(_IDENTITY_SCHEMA)]]
+    clients: OneOrMany[Network] = Field((), description="Networks (CIDR) of clients.")
+    consumers: OneOrMany[str] = Field((), description="Consumers, as an `authenticate` above names them.")
 
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_METHOD = re.compile(r"[A-Z-]+")
 
 
 def _name(value: str) -> str:
@@ -80,44 +101,129 @@ def _name(value: str) -> str:
     return value
 
 
+def _method(value: str) -> str:
+    if _METHOD.fullmatch(value) is None:
+        raise ValueError(f'"{value}" is no method; write its name in capitals, as in POST')
+    return value
+
+
 Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{_NAME.pattern}$"})]
+Method = Annotated[str, AfterValidator(_method), WithJsonSchema({"type": "string", "pattern": f"^{_METHOD.pattern}$"})]
+Amount = Annotated[int, Field(ge=1, le=MOST)]
+Status = Annotated[int, Field(ge=100, le=599)]
 
 
 class Limit(Settings):
     """One limit."""
 
-    limit: int = Field(ge=1, le=10**15 - 1, description="The most requests in a window.")
-    window: Duration = Field(ge=0.001, le=10**9, description="The window's length, as in 15m.")
+    limit: Amount | None = Field(None, description="The most requests in a window, or in a period.")
+    window: Duration | None = Field(None, ge=0.001, le=10**9, description="The window's length, as in 15m.")
     by: Identities = Field(
         ("client",),
         min_length=1,
-        description="Whose requests are counted together: client (its address), route, {header: NAME}, or a list for combinations.",
+        description="Whose requests are counted together: client (its address), consumer, route, body.FIELD, {header: NAME}, "
+        "{claim: NAME}, {param: NAME}, {query: NAME}, or a list for combinations. A request that has no such thing counts by its client.",
     )
-    algorithm: Annotated[Literal["sliding", "log"], BeforeValidator(_algorithm)] = Field(
+    algorithm: Algorithm = Field(
         "sliding",
         description="sliding weighs the last window by how much of it is still in view, and costs little memory; "
-        "log keeps the time of each request and is exact in any window: for small limits on logins and the like.",
+        "log keeps the time of each request and is exact in any window: for small limits on logins and the like; "
+        "token_bucket takes a rate and a burst; fixed counts in each period of the calendar, for quotas.",
     )
+    rate: Rate | None = Field(None, gt=0, description="Of a token_bucket: how many come back in a time, as in 10/s.")
+    burst: Amount | None = Field(None, description="Of a token_bucket: the most requests at once.")
+    period: Period | None = Field(None, description="Of fixed: the part of the calendar in which `limit` requests may come.")
+    time_zone: str = Field("UTC", description="Of fixed: where the periods begin, a name of the IANA database, as in Europe/Berlin.")
+    count: Many[Status] = Field(
+        (),
+        description="Only requests with these statuses as their answers count. Each is counted when it comes, and given back when its "
+        "answer does not count or none came: of guesses sent all at once no more pass than one after another.",
+    )
+    cost: Amount | dict[Method, Amount] = Field(
+        1, description="What a request counts for: a number, or one for each method, as in {POST: 5}; others count 1."
+    )
+    exact: bool = Field(
+        False, description="Ask the store of every request. So it is without max_over, too: this one says that it is meant."
+    )
+    max_over: Percent | None = Field(
+        None,
+        description="How far all gateways on one store may go beyond the limit, so that most requests need not wait for the store, as in 5%. "
+        "Without it, by nothing. A limit of which this share is less than one for each gateway is exact, too.",
+    )
+    on_failure: OnFailure | None = Field(
+        None,
+        description="What becomes of requests while the store is away: local counts on here, with a fair share of what was left; open "
+        "admits them; closed answers 503. As `store.on_failure` says unless given.",
+    )
+    exempt: Exempt = Field(default_factory=Exempt, description="Who is not limited: a list of networks, or clients and consumers.")
     ipv6_prefix: int = Field(
-        56, ge=32, le=64, description="IPv6 clients are counted by networks of this length: an address each is nothing to them."
+        IPV6_PREFIX, ge=32, le=64, description="IPv6 clients are counted by networks of this length: an address each is nothing to them."
     )
     name: Name | None = Field(
         None,
         description="The policy's name in the headers; the route's name, or default, unless given. Limits of one name that agree in "
-        "limit, window, algorithm and by share their counts.",
+        "amount, algorithm and by share their counts.",
     )
     headers: bool = Field(True, description="Tell clients by RateLimit and RateLimit-Policy what is left to them.")
+    legacy_headers: Literal["epoch", "delta"] | None = Field(
+        None,
+        description="Tell them by X-RateLimit-Limit, -Remaining and -Reset too. Reset is Unix time (epoch) or seconds from now (delta).",
+    )
 
     @model_validator(mode="before")
     @classmethod
-    def _is_built(cls, value: Any) -> Any:
-        keys = UNBUILT_KEYS.intersection(value) if isinstance(value, dict) else ()
-        if keys:
-            error = PydanticCustomError("unbuilt", UNBUILT)
-            raise ValidationError.from_exception_data(
-                "rate_limit", [InitErrorDetails(type=error, loc=(k,), input=value[k]) for k in sorted(keys)]
+    def _fits_its_algorithm(cls, value: Any) -> Any:
+        algorithm = value.get("algorithm", "sliding") if isinstance(value, dict) else None
+        needed = NEEDS.get(algorithm) if isinstance(algorithm, str) else None  # type: ignore[call-overload]
+        if needed is None:
+            return value
+        strangers = [key for key in OWNERS if key in value and key not in (*needed, "time_zone" if algorithm == "fixed" else "")]
+        wrong = [
+            InitErrorDetails(
+                type=PydanticCustomError(
+                    "stranger", f"a {algorithm} limit has no {key}; write {' and '.join(needed)}, or algorithm: {OWNERS[key]}"
+                ),
+                loc=(key,),
+                input=value[key],
             )
+            for key in strangers
+        ]
+        wrong += [InitErrorDetails(type="missing", loc=(key,), input=value) for key in needed if value.get(key) is None]
+        if wrong:
+            raise ValidationError.from_exception_data("rate_limit", wrong)
         return value
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Limit:
+        if self.max_over is not None and (self.exact or self.algorithm == "log"):
+            raise ValueError(f"{'exact' if self.exact else 'a log'} goes over by nothing; remove max_over")
+        if max(self.costs.values(), default=self.cost_of_others) > self.amount:
+            raise ValueError(f"a request would cost more than all {self.amount}; lower cost")
+        return self
+
+    @property
+    def amount(self) -> int:
+        """The most requests at once."""
+        return self.limit or self.burst or 0
+
+    @property
+    def seconds(self) -> float:
+        """In which so many may come again."""
+        if self.rate is not None:
+            return self.amount / self.rate
+        return self.window if self.window is not None else PERIODS[self.period or "month"] or MONTH
+
+    @property
+    def costs(self) -> dict[str, int]:
+        return self.cost if isinstance(self.cost, dict) else {}
+
+    @property
+    def cost_of_others(self) -> int:
+        return self.cost if isinstance(self.cost, int) else 1
+
+    def spec(self, name: str) -> LimitSpec:
+        seconds = 0.0 if self.period is not None else self.seconds
+        return LimitSpec(name, self.amount, seconds, self.algorithm, self.period, self.time_zone, self.max_over or 0.0, self.on_failure)
 
 
 _SEVERAL: TypeAdapter[list[Limit]] = TypeAdapter(Annotated[list[Limit], Field(min_length=1)])
@@ -132,6 +238,10 @@ class RateLimitSettings(Limit):
     def limits(self) -> tuple[Limit, ...]:
         return self._several or (self,)
 
+    @property
+    def needs_body(self) -> bool:
+        return any(reads_body(limit.by) for limit in self.limits)
+
     @model_validator(mode="wrap")
     @classmethod
     def _take_list(cls, value: Any, handler: ModelWrapValidatorHandler[RateLimitSettings], info: ValidationInfo) -> RateLimitSettings:
@@ -141,13 +251,16 @@ class RateLimitSettings(Limit):
         names = [limit.name for limit in several if limit.name is not None]
         if len(set(names)) < len(names):
             raise ValueError("two limits of one list have the same name; clients could not tell them apart")
+        for key in ("cost", "exempt"):
+            if any(getattr(limit, key) != getattr(several[0], key) for limit in several):
+                raise ValueError(f"the limits of one list decide together, so {key} is the same in all; else write a second rate_limit")
         settings = cls.model_construct(**dict(several[0]))
         settings._several = tuple(several)
         return settings
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        one = handler(core_schema)
+        one = {**handler(core_schema), "anyOf": [{"required": list(needed)} for needed in dict.fromkeys(NEEDS.values())]}
         return {**one, "type": ["object", "array"], "items": one, "minItems": 1}
 
 
@@ -162,146 +275,248 @@ class RateLimit(Plugin[RateLimitSettings]):
         self._told = tuple((n, limiter.item) for n, limiter in enumerate(self._limits) if limiter.tells)
         self._tells = bool(self._told) and not self._observes
         self._policy = ", ".join(limiter.policy for limiter in self._limits if limiter.tells)
-        self._ask = _ask_one(self._limits[0]) if len(limits) == 1 else _ask_all(self._limits)
+        self._legacy = next((limit.legacy_headers for limit in limits if limit.legacy_headers), None)
+        self._store = host.store.limits([limiter.spec for limiter in self._limits])
+        self._key = self._limits[0].key
+        self._reads_body = settings.needs_body
+        self._is_exempt = _exemption(limits[0].exempt)
+        self._cost, self._costs = limits[0].cost_of_others, limits[0].costs
+        # One limit by what is at hand: nothing to look at first.
+        self._is_plain = len(limits) == 1 and limits[0].cost == 1 and self._is_exempt is None and not self._reads_body
+        self._count_allowed = tuple(limiter.allowed.add for limiter in self._limits)
+        # Each with limits of its own to give back to: those of one name share their counts.
+        self._counted = tuple(
+            (n, frozenset(limit.count), host.store.limits([self._limits[n].spec])) for n, limit in enumerate(limits) if limit.count
+        )
         # What the way up needs to know from the way down. Not asked for again there: by then a header may have been rewritten and others
         # have hit the limit. `on_end` always comes, so nothing stays; the exchange lives until then, so its id is its own.
-        self._admitted: dict[int, tuple[Decision, ...]] = {}
+        self._admitted: dict[int, Decisions] = {}
+        self._reserved: dict[int, _Reserved] = {}
 
-    def on_request(self, ex: Exchange) -> None:
-        decisions = self._ask(ex)
+    def on_request(self, ex: Exchange) -> Awaitable[None] | None:
+        keys: tuple[str, ...]
+        if self._is_plain:
+            keys, cost = (self._key(ex),), 1
+        elif self._is_exempt is not None and self._is_exempt(ex):
+            return None
+        elif self._reads_body and ex.body_at_hand is None and ex.stream is not None:
+            return self._when_read(ex)
+        else:
+            keys = tuple([limiter.key(ex) for limiter in self._limits])
+            cost = self._costs.get(ex.method, 1) if self._costs else self._cost
+        try:
+            decisions = self._store.hit(keys, cost)
+        except Unavailable as error:
+            self._undecided(ex, error)
+            return None
+        if not isinstance(decisions, tuple):
+            return self._when_decided(ex, keys, cost, decisions)
+        self._decided(ex, keys, cost, decisions)
+        return None
+
+    async def _when_read(self, ex: Exchange) -> None:
+        await ex.body()
+        soon = self.on_request(ex)
+        if soon is not None:
+            await soon
+
+    async def _when_decided(self, ex: Exchange, keys: tuple[str, ...], cost: int, soon: Future[Decisions]) -> None:
+        asked = self.host.clock()
+        try:
+            decisions = await (shield(soon) if self._counted else soon)
+        except CancelledError:
+            if self._counted:
+                soon.add_done_callback(partial(self._decided_for_nobody, _Reserved(keys, cost, asked)))
+            raise
+        except Unavailable as error:
+            self._undecided(ex, error)
+            return
+        self._decided(ex, keys, cost, decisions)
+
+    def _decided_for_nobody(self, reserved: _Reserved, soon: Future[Decisions]) -> None:
+        """The client has left meanwhile: no answer will count."""
+        if not soon.cancelled() and soon.exception() is None and all(decision.allowed for decision in soon.result()):
+            self._give_back(reserved, None)
+
+    def _decided(self, ex: Exchange, keys: tuple[str, ...], cost: int, decisions: Decisions) -> None:
         for decision in decisions:
             if not decision.allowed:
                 return self._refuse(ex, decisions)
+        for count in self._count_allowed:
+            count()
+        if self._counted:
+            self._reserved[id(ex)] = _Reserved(keys, cost, self.host.clock())
         if self._tells:
             self._admitted[id(ex)] = decisions
         return None
 
     def on_response(self, ex: Exchange, reply: Reply) -> None:
         decisions = self._admitted.pop(id(ex), None)
+        if self._counted and (reserved := self._reserved.pop(id(ex), None)) is not None:
+            back = self._give_back(reserved, reply.status)
+            decisions = decisions and tuple(
+                limiter.with_back(decision, reserved.cost) if n in back else decision
+                for n, (limiter, decision) in enumerate(zip(self._limits, decisions, strict=True))
+            )
         if decisions is not None:
             # Added, never set: what the upstream says of limits of its own is not ours to hide (draft, section 5).
             reply.headers.add("RateLimit-Policy", self._policy)
             reply.headers.add("RateLimit", self._state(decisions))
+            if self._legacy is not None and "X-RateLimit-Limit" not in reply.headers:
+                reply.headers.extend(self._legacy_headers(decisions))
 
-    def on_end(self, ex: Exchange, end: object) -> None:
+    def on_end(self, ex: Exchange, end: End) -> None:
         self._admitted.pop(id(ex), None)
+        if self._counted and (reserved := self._reserved.pop(id(ex), None)) is not None:
+            self._give_back(reserved, None)
 
-    def explain(self, ex: Exchange) -> str:
-        keys = [limiter.key(ex) for limiter in self._limits]
-        found = [limiter.peek(key) for limiter, key in zip(self._limits, keys, strict=True)]
+    def _give_back(self, reserved: _Reserved, status: int | None) -> list[int]:
+        """To each limit that does not count this answer; None: there was none. The places of those limits."""
+        places = []
+        for n, statuses, limits in self._counted:
+            if status not in statuses:
+                limits.refund((reserved.keys[n],), reserved.cost, self.host.clock() - reserved.at)
+                places.append(n)
+        return places
+
+    def explain(self, ex: Exchange) -> str | Awaitable[str]:
+        if self._is_exempt is not None and self._is_exempt(ex):
+            return "exempt"
+        keys = tuple(limiter.key(ex) for limiter in self._limits)
+        found = self._store.peek(keys)
+        if isinstance(found, tuple):
+            return self._explained(keys, found)
+        found.add_done_callback(_seen)
+        return self._explained_later(keys, found)
+
+    async def _explained_later(self, keys: tuple[str, ...], soon: Future[Decisions]) -> str:
+        try:
+            return self._explained(keys, await soon)
+        except StoreAway as error:
+            told = "; ".join(f"{limiter.policy} for {key}" for limiter, key in zip(self._limits, keys, strict=True))
+            return f"{told}: the store is away, {error}"
+
+    def _explained(self, keys: tuple[str, ...], found: Decisions) -> str:
         told = zip(self._limits, keys, found, strict=True)
-        says = "; ".join(f"{limiter.policy} for {key}: {_verdict(limiter.limit, decision)}" for limiter, key, decision in told)
+        says = "; ".join(f"{limiter.policy} for {key}: {limiter.verdict(decision)}" for limiter, key, decision in told)
         return says if all(decision.allowed for decision in found) else Answers(says)
 
-    def _state(self, decisions: tuple[Decision, ...]) -> str:
+    def _state(self, decisions: Decisions) -> str:
         if len(decisions) == 1:
             _, remaining, reset, _ = decisions[0]
             return f"{self._told[0][1]};r={remaining};t={ceil(reset)}"
         return ", ".join([f"{item};r={decisions[n].remaining};t={ceil(decisions[n].reset)}" for n, item in self._told])
 
-    def _refuse(self, ex: Exchange, decisions: tuple[Decision, ...]) -> None:
-        violated = [limiter.name for limiter, decision in zip(self._limits, decisions, strict=True) if not decision.allowed]
+    def _legacy_headers(self, decisions: Decisions) -> list[tuple[str, str]]:
+        """They know one limit: the one of which the least is left."""
+        n = min((n for n, _ in self._told), key=lambda n: decisions[n].remaining)
+        reset = decisions[n].reset + (self.host.time() if self._legacy == "epoch" else 0.0)
+        return [
+            ("X-RateLimit-Limit", str(self._limits[n].spec.limit)),
+            ("X-RateLimit-Remaining", str(decisions[n].remaining)),
+            ("X-RateLimit-Reset", str(ceil(reset))),
+        ]
+
+    def _refuse(self, ex: Exchange, decisions: Decisions) -> None:
+        violated = [limiter for limiter, decision in zip(self._limits, decisions, strict=True) if not decision.allowed]
+        names = [limiter.name for limiter in violated]
+        for limiter in violated:
+            limiter.refused.add()
         if self._observes:
-            ex.note("observe", plugin="rate_limit", status=429, policies=violated)
+            ex.note("observe", plugin="rate_limit", status=429, policies=names)
             return
-        ex.note("rate_limit", policies=violated, outcome="rejected")
+        ex.note("rate_limit", policies=names, outcome="rejected")
         seconds = max(1, ceil(max(decision.retry_after for decision in decisions)))
         headers = [("Retry-After", str(seconds))]
         if self._tells:
             headers += [("RateLimit-Policy", self._policy), ("RateLimit", self._state(decisions))]
+            if self._legacy is not None:
+                headers += self._legacy_headers(decisions)
         raise QuotaExceeded(
             f"Try again in {seconds} {'second' if seconds == 1 else 'seconds'}.",
             headers=headers,
-            fields={"violated-policies": violated, "retry_after": seconds},
+            fields={"violated-policies": names, "retry_after": seconds},
         )
+
+    def _undecided(self, ex: Exchange, error: Unavailable) -> None:
+        """The store is away, and a limit's `on_failure` is closed."""
+        error.__traceback__ = None  # it holds the frame that holds the exchange: a circle
+        for limiter in self._limits:
+            limiter.undecided.add()
+        if self._observes:
+            ex.note("observe", plugin="rate_limit", status=ReducedCapacity.status, policies=[limiter.name for limiter in self._limits])
+            return
+        raise ReducedCapacity("Limits cannot be looked up now.", reason=error.reason, headers=error.headers)
+
+
+class _Reserved(NamedTuple):
+    """What was counted of a request whose answer says whether it counts."""
+
+    keys: tuple[str, ...]
+    cost: int
+    at: float  # seconds of host.clock
 
 
 class _Limiter:
-    """One limit at work: how to find a request's key, and what to ask for it."""
+    """One limit at work: how to find a request's key, and what clients are told of it."""
 
-    __slots__ = ("hit", "item", "key", "limit", "name", "peek", "policy", "tells")
+    __slots__ = ("allowed", "item", "key", "name", "policy", "refused", "spec", "tells", "undecided")
 
     def __init__(self, limit: Limit, host: Host, ordinal: int) -> None:
+        """Raises ValueError for a parameter that the route does not have."""
         suffix = f"-{ordinal}" if ordinal else ""
         self.name = limit.name or (host.route or "default") + suffix
-        self.limit = limit.limit
         self.item = _string(self.name)
-        self.policy = f"{self.item};q={limit.limit};w={ceil(limit.window)}"
+        seconds = limit.seconds if limit.period is None else PERIODS[limit.period]
+        self.policy = f"{self.item};q={limit.amount}" + (f";w={ceil(seconds)}" if seconds else "")
         self.tells = limit.headers
-        self.key = _key(limit)
+        if host.route and (missing := missing_parameter(limit.by, host.paths.get(host.route, ""))) is not None:
+            raise ValueError(f"by: {{param: {missing}}} finds nothing; the path of this route has no {{{missing}}}")
+        self.key = key_of(limit.by, limit.ipv6_prefix)
         # A name, so that a reloaded policy goes on with the counts of the one before it.
         owner = f"name {limit.name}" if limit.name else f"route {host.route}{suffix}"
-        limiter = host.store.limiter(limit.limit, limit.window, limit.algorithm, f"{owner} by {limit.by}")
-        self.hit = limiter.hit
-        self.peek = limiter.peek
+        self.spec = limit.spec(f"{owner} by {limit.by}")
+        description = "Requests that a limit allowed, refused, or could not decide on because the store was away."
+        decisions = host.metrics.counter("rate_limit.decisions", description, ("policy", "outcome"))
+        self.allowed = decisions.bind(policy=self.name, outcome="allowed")
+        self.refused = decisions.bind(policy=self.name, outcome="refused")
+        self.undecided = decisions.bind(policy=self.name, outcome="undecided")
+
+    def with_back(self, decision: Decision, cost: int) -> Decision:
+        """What is left when what a request cost has been given back."""
+        remaining = min(self.spec.limit, decision.remaining + cost)
+        return decision._replace(remaining=remaining, reset=0.0 if remaining == self.spec.limit else decision.reset)
+
+    def verdict(self, decision: Decision) -> str:
+        if not decision.allowed:
+            return f"refuses, for {decision.retry_after:.3g} s more"
+        limit = self.spec.limit
+        used = limit - decision.remaining
+        return f"{used} of {limit} used, {decision.remaining} left, more in {decision.reset:.3g} s" if used else f"{limit} left"
 
 
-def _ask_one(limiter: _Limiter) -> Ask:
-    key, hit = limiter.key, limiter.hit
-    return lambda ex: (hit(key(ex)),)
+def _seen(soon: Future[Decisions]) -> None:
+    """Its failure is no news, should nobody wait for it."""
+    if not soon.cancelled():
+        soon.exception()
 
 
-def _ask_all(limiters: tuple[_Limiter, ...]) -> Ask:
-    """Count in all or in none. Nothing else runs between the two looks."""
+def _exemption(exempt: Exempt) -> Callable[[Exchange], bool] | None:
+    """Whether a request is of one who is not limited; None: nobody is."""
+    networks, consumers = exempt.clients, frozenset(exempt.consumers)
 
-    def ask(ex: Exchange) -> tuple[Decision, ...]:
-        keys = [limiter.key(ex) for limiter in limiters]
-        found = [limiter.peek(key) for limiter, key in zip(limiters, keys, strict=True)]
-        for decision in found:
-            if not decision.allowed:
-                return tuple(found)
-        return tuple([limiter.hit(key) for limiter, key in zip(limiters, keys, strict=True)])
+    @lru_cache(maxsize=ADDRESSES)
+    def is_inside(client: str) -> bool:
+        try:
+            address = ip_address(client)
+        except ValueError:
+            return False
+        mapped = getattr(address, "ipv4_mapped", None) or address
+        return any(mapped in network for network in networks)
 
-    return ask
-
-
-def _key(limit: Limit) -> Callable[[Exchange], str]:
-    parts = [_part(identity, limit.ipv6_prefix) for identity in limit.by]
-    if len(parts) == 1:
-        return parts[0]
-    return lambda ex: " ".join([part(ex) for part in parts])
-
-
-def _part(identity: Identity, ipv6_prefix: int) -> Callable[[Exchange], str]:
-    network = lru_cache(maxsize=ADDRESSES)(partial(_network, ipv6_prefix))
-
-    def client(ex: Exchange) -> str:
-        address = ex.client
-        return network(address) if ":" in address else address
-
-    if identity == "client":
-        return client
-    if identity == "route":
-        return attrgetter("route")
-    name = identity.header
-
-    def header(ex: Exchange) -> str:
-        # A digest: keys stay short however long the value is, and no credential is kept.
-        values = ex.headers.getall(name, ())
-        return blake2b(values[0].encode("utf-8", "surrogatepass"), digest_size=16).hexdigest() if len(values) == 1 else client(ex)
-
-    return header
-
-
-def _network(prefix: int, address: str) -> str:
-    """The network of an IPv6 address; an IPv4 address that came mapped into one is itself (RFC 4291, section 2.5.5.2)."""
-    try:
-        parsed = IPv6Address(address)
-    except ValueError:
-        return address
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    host_bits = 128 - prefix
-    return f"{IPv6Address(int(parsed) >> host_bits << host_bits)}/{prefix}"
+    return (lambda ex: ex.consumer in consumers or is_inside(ex.client)) if networks or consumers else None
 
 
 def _string(text: str) -> str:
     """A String of RFC 9651, section 4.1.6; what it cannot hold becomes `_`."""
     return '"' + re.sub(r'(["\\])', r"\\\1", re.sub(r"[^ -~]", "_", text)) + '"'
-
-
-def _verdict(limit: int, decision: Decision) -> str:
-    if not decision.allowed:
-        return f"refuses, for {decision.retry_after:.3g} s more"
-    used = limit - decision.remaining
-    return f"{used} of {limit} used, {decision.remaining} left, more in {decision.reset:.3g} s" if used else f"{limit} left"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
+import sqlite3
 import subprocess
 import sys
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ import yaml
 from gateway.exchange import Reply
 from gateway.plugin import HOOKS, Plugin
 from gateway.registry import Registry
-from gateway.testing import exchange, load, pipeline, run
+from gateway.testing import FakeUpstream, exchange, load, pipeline, run
 
 PAGE = (Path(__file__).parents[1] / "docs/writing-a-plugin.md").read_text()
 FILES = [(match[1], match[0]) for match in re.findall(r"```python\n((?:# (\S+)\n).*?)```", PAGE, re.DOTALL)]
@@ -35,7 +38,12 @@ def pytest_in(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_page_is_read() -> None:
-    assert [name for name, _ in FILES] == ["plugins/maintenance.py", "plugins/maintenance.py", "tests/test_maintenance.py"]
+    assert [name for name, _ in FILES] == [
+        "plugins/maintenance.py",
+        "plugins/maintenance.py",
+        "tests/test_maintenance.py",
+        "plugins/suspects.py",
+    ]
     assert len(POLICIES) == 2
 
 
@@ -59,6 +67,26 @@ def test_its_tests_can_fail(tmp_path: Path) -> None:
     assert GUARD in FILES[1][1]
     result = pytest_in(tmp_path)
     assert result.returncode == 1 and "failed" in result.stdout
+
+
+def test_what_blocks_waits_in_a_thread(tmp_path: Path) -> None:
+    write(tmp_path, FILES)
+    with closing(sqlite3.connect(tmp_path / "suspects.db")) as database, database:
+        database.execute("CREATE TABLE suspects (client TEXT PRIMARY KEY)")
+        database.execute("INSERT INTO suspects VALUES ('192.0.2.7')")
+    suspects = load("suspects", {"file": str(tmp_path / "suspects.db")}, registry=Registry(tmp_path))
+    upstream = FakeUpstream()
+    threads: list[threading.Thread] = []
+    look = vars(type(suspects))["_is_suspect"]
+
+    def watched(client: str) -> bool:
+        threads.append(threading.current_thread())
+        return bool(look(suspects, client))
+
+    vars(suspects)["_is_suspect"] = watched
+    asked = [run(pipeline(suspects, upstream=upstream), exchange(client=client)).status for client in ("192.0.2.7", "192.0.2.8")]
+    assert asked == [403, 200]
+    assert len(threads) == 2 and threading.current_thread() not in threads
 
 
 @pytest.mark.parametrize("text", POLICIES)

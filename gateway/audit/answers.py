@@ -5,7 +5,9 @@ from __future__ import annotations
 from gateway.config.policy import EntrySettings
 from gateway.plugin import Plugin
 
-REFUSING = {"authenticate": "401", "body_limit": "413", "ip_filter": "403", "rate_limit": "429"}
+REFUSING = {
+    "authenticate": "401", "body_limit": "413", "concurrency": "503", "ip_filter": "403", "load_shedding": "503", "rate_limit": "429",
+}  # fmt: skip
 """Built-in plugins that refuse by raising, and with which status."""
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from gateway.audit.answers import always_answers
 from gateway.audit.subject import Subject, settings
-from gateway.config.policy import EntrySettings
+from gateway.by import verified
+from gateway.config.sharing import limits_apart
 from gateway.errors import Mistake
 
+AUTHENTICATING = ("authenticate", "forward_auth")
+"""Plugins that say who asks."""
 LARGE = 64 << 20
 """Bytes. Who needs larger bodies on some route says so there; for every route it is an invitation."""
 
@@ -27,10 +31,10 @@ def no_rate_limit(subject: Subject) -> Iterator[Mistake]:
 
 
 def rotatable_limit(subject: Subject) -> Iterator[Mistake]:
-    """Every rate limit of a route counts by a header.
+    """Every rate limit of a route counts by what a client sends.
 
-    Nobody has verified a header: a client that sends another value each time is never limited. Keep the limit, and add one `by: client`
-    beside it.
+    Nobody has verified a header, a parameter or a field of a body: a client that sends another value each time is never limited. Keep the
+    limit, and add one `by: client` beside it.
 
         routes:
           - name: leads
@@ -41,14 +45,62 @@ def rotatable_limit(subject: Subject) -> Iterator[Mistake]:
     told: set[int] = set()
     for lane in subject.lanes:
         entries = lane.named("rate_limit")
-        if entries and all(_is_rotatable(entry) for entry in entries) and id(entries[0]) not in told:
+        if entries and not any(verified(limit.by) for entry in entries for limit in settings(entry).limits) and id(entries[0]) not in told:
             told.add(id(entries[0]))
+            found = next(one for one in settings(entries[0]).limits[0].by if not verified([one]))
             hint = "add a limit by: client to the list"
-            yield entries[0].position.mistake("a client that changes the header each time is never limited", hint)
+            yield entries[0].position.mistake(f"a client that changes the {_called(found)} each time is never limited", hint)
 
 
-def _is_rotatable(entry: EntrySettings) -> bool:
-    return all(any(hasattr(identity, "header") for identity in limit.by) for limit in settings(entry).limits)
+def _called(identity: Any) -> str:
+    return {"body": "field of the body", "param": "path", "query": "query"}.get(type(identity).__name__.lower(), "header")
+
+
+def unknown_consumer(subject: Subject) -> Iterator[Mistake]:
+    """A limit counts by consumer or claim, and nothing above it authenticates.
+
+    Who asks is known only below `authenticate`. Above it, or without it, every request is counted by its client's address, as if
+    `by: client` had been written. Move the limit below, or write `by: client`.
+
+        routes:
+          - name: leads
+            match: /leads
+            upstream: leads
+            plugins: [{rate_limit: {limit: 10, window: 1m, by: consumer}}]
+    """
+    told: set[int] = set()
+    for lane in subject.lanes:
+        is_known = False
+        for entry in lane.entries:
+            is_known = is_known or entry.name in AUTHENTICATING
+            limits = settings(entry).limits if entry.name == "rate_limit" else [settings(entry)] if entry.name == "concurrency" else []
+            names = [name for limit in limits for one in limit.by if (name := _of_consumer(one))]
+            if names and not is_known and id(entry) not in told:
+                told.add(id(entry))
+                yield entry.position.mistake(f"nothing above knows a {names[0]}: all are counted by client", "move it below authenticate")
+
+
+def _of_consumer(identity: Any) -> str:
+    """What an identity asks of who was authenticated: "consumer", "claim" or nothing."""
+    return "consumer" if identity == "consumer" else "claim" if hasattr(identity, "claim") else ""
+
+
+def unshared_limit(subject: Subject) -> Iterator[Mistake]:
+    """Each of several workers counts a rate limit for itself.
+
+    With `memory://` the counters are a worker's own: with four workers up to four times the limit gets through, and nothing is divided
+    for you, for clients are not shared out evenly. Lower the limit, or let one process do everything.
+
+        server:
+          workers: 4
+        plugins:
+          - rate_limit: {limit: 100, window: 1m}
+    """
+    workers = subject.policy.server.workers
+    times = "as many times as there are workers" if workers == "auto" else f"{workers} times"
+    for entry in limits_apart(subject.policy):
+        why = f"with memory:// each worker counts for itself, so that up to {times} the limit gets through"
+        yield entry.position.mistake(why, "lower the limit and accept this, or write workers: 1")
 
 
 def limited_health(subject: Subject) -> Iterator[Mistake]:

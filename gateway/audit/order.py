@@ -47,7 +47,7 @@ def late_body_limit(subject: Subject) -> Iterator[Mistake]:
     told: set[int] = set()
     for lane in subject.lanes:
         for n, entry in enumerate(lane.entries):
-            reader = next((one.name for one in lane.entries[:n] if one.plugin.needs_body), None)
+            reader = next((one.name for one in lane.entries[:n] if one.needs_body), None)
             if entry.name == "body_limit" and reader is not None and id(entry) not in told:
                 told.add(id(entry))
                 yield entry.position.mistake(f"{reader} stands above and has read the body before", f"move it above {reader}")

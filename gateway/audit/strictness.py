@@ -16,7 +16,7 @@ def allowed(lane: Lane, plugin: str) -> float:
         return 0.0 if any(not settings(entry).optional for entry in entries) else inf
     if plugin == "body_limit":
         return float(settings(entries[-1]).max) if entries else float(lane.body)
-    return min((limit.limit / limit.window for entry in entries for limit in settings(entry).limits), default=inf)
+    return min((limit.amount / limit.seconds for entry in entries for limit in settings(entry).limits), default=inf)
 
 
 def given_up(stricter: Lane, looser: Lane) -> str:

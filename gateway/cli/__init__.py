@@ -100,6 +100,21 @@ def _parser() -> argparse.ArgumentParser:
         help="show or change what the running gateway logs",
         description="Show, or change until the next reload, the least important message that the running gateway logs, by its admin port.",
     )
+    store = commands.add_parser(
+        "store", help="tell whether the policy's store answers, and what it is", description="Ask the Redis of the policy's store block."
+    )
+    limits = commands.add_parser(
+        "limits",
+        help="show what limits know of a client, or have them forget it",
+        description="Show what each limit of the policy knows of a key, or have them forget it: in Redis itself, or by the admin port.",
+    )
+    block = commands.add_parser(
+        "block",
+        help="block an address for all gateways that share the store",
+        description="Block an address or a network, for a time or for good, for all gateways that share the store.",
+    )
+    unblock = commands.add_parser("unblock", help="end the block of an address", description="End the block of an address or a network.")
+    blocks = commands.add_parser("blocks", help="list who is blocked", description="List who is blocked, until when, and why.")
     keys = commands.add_parser(
         "keys",
         help="make, list and revoke API keys",
@@ -124,9 +139,19 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("--label", action="append", default=[], metavar="NAME=VALUE", help="anything else; as often as needed")
     create.add_argument("--expires", metavar="TIME", help="how long it is good for, as in 90d (default: until it is revoked)")
     revoke.add_argument("key", metavar="KEY", help="its id, or the whole key")
-    for command in (run, check, plan, reload, revisions, status):
+    store.add_argument("action", choices=("ping", "info"), help="ping: how fast it answers; info: what it is, too")
+    limits.add_argument("action", choices=("show", "reset"), help="show: what is left; reset: begin anew")
+    limits.add_argument("key", metavar="KEY", help="what the limits count by: a client's address, as a rule")
+    block.add_argument("address", metavar="ADDRESS", help="an address or a network, as in 203.0.113.9 or 203.0.113.0/24")
+    block.add_argument("--for", dest="time", metavar="TIME", help="how long, as in 30m or 2h (default: for good)")
+    block.add_argument("--reason", default="", metavar="TEXT", help="kept with the block, for whoever finds it")
+    unblock.add_argument("address", metavar="ADDRESS", help="as gateway blocks lists it")
+    for command in (limits, block, unblock, blocks):
+        command.add_argument("--policy", default="gateway.yaml", metavar="FILE", help="the policy's file (default: %(default)s)")
+    for command in (run, check, plan, reload, revisions, status, store):
         command.add_argument("policy", nargs="?", default="gateway.yaml", help="the policy's file (default: %(default)s)")
-    for command in (run, check, plan, explain, test, reload, rollback, status, log_level, debug_token):
+    asking = (status, log_level, debug_token, store, limits, block, unblock, blocks)
+    for command in (run, check, plan, explain, test, reload, rollback, *asking):
         command.add_argument(
             "--env-file",
             action="append",
@@ -138,7 +163,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--state", metavar="FOLDER", help="where the gateway keeps its state (default: var/, and the policy's name, beside the policy)"
         )
-    log_level.add_argument("level", nargs="?", choices=("debug", "info", "warning", "error"), help="the new level")
+    log_level.add_argument(
+        "level", nargs="?", choices=("debug", "info", "warning", "error", "policy"), help="the new level; policy: back to the policy's, all"
+    )
+    log_level.add_argument("--logger", default="", metavar="NAME", help="of this logger alone, as in gateway.plugins.cors (default: all)")
     log_level.add_argument("--policy", default="gateway.yaml", metavar="FILE", help="the policy's file (default: %(default)s)")
     run.add_argument("--no-watch", action="store_true", help="reload on SIGHUP alone, not when a file of the policy changes")
     rollback.add_argument(
@@ -172,6 +200,6 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("--force", action="store_true", help="replace the file if it is there")
     check.add_argument("--strict", action="store_true", help="exit with 2 when there are warnings")
     plan.add_argument("--route", metavar="NAME", help="only the route of this name")
-    for command in (check, plan, explain, revisions, status, listing):
+    for command in (check, plan, explain, revisions, status, store, limits, block, unblock, blocks, listing):
         command.add_argument("--json", action="store_true", help="one JSON object, for programs")
     return parser

@@ -13,7 +13,7 @@ from gateway.errors import ConfigError
 
 def main(arguments: argparse.Namespace) -> int:
     try:
-        change = None if arguments.level is None else {"level": arguments.level}
+        change = None if arguments.level is None else {"level": arguments.level, "logger": arguments.logger}
         answer = asked(arguments.policy, arguments.env_file).ask("GET" if change is None else "PUT", "/log-level", change)
     except ConfigError as error:
         tell(error, sys.stderr)
@@ -22,4 +22,6 @@ def main(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"gateway log-level: {error}\n")
         return MISTAKES
     sys.stdout.write(f"{answer['level']}\n")
+    for logger, level in answer.get("loggers", {}).items():
+        sys.stdout.write(f"{logger}: {level}\n")
     return OK

@@ -10,12 +10,17 @@ from gateway.config.policy import loads
 from gateway.server.front import Front
 from gateway.server.sampling import Sampler
 from gateway.state.record import State
+from gateway.supervisor.counting import workers
 from gateway.telemetry.metrics.shape import Shape
 
 HEAD = "| in Prometheus | in OpenTelemetry | labels | what it is |\n| --- | --- | --- | --- |\n"
 POLICY = """
 version: 1
-plugins: [metrics: {legacy: true}]
+plugins:
+  - metrics: {legacy: true}
+  - load_shedding
+  - rate_limit: {limit: 1, window: 1s}
+  - concurrency: 1
 routes: [{match: /, plugins: [respond: 204]}]
 """
 MERGED = {"sum": "", "max": " The greatest of all workers.", "worker": " For each worker."}
@@ -26,6 +31,7 @@ async def shapes() -> list[Shape]:
     app = App(loads(POLICY), lambda line: None)
     front = Front(app, [])
     Sampler(front, lambda: State(0, ""))
+    workers(app.metrics)
     return sorted(app.metrics.shapes, key=lambda shape: shape.prometheus)
 
 

@@ -134,7 +134,7 @@ class Checks:
         """An upgraded connection is a stream without end: a route that is made for them has no whole bodies."""
         is_written = self.document.at((*path, "upgrades")) is not None
         for entry in effective(common, route) if is_written and route.upgrades else ():
-            if entry.plugin.needs_body and entry.mode != "off":
+            if entry.needs_body and entry.mode != "off":
                 hint = f"write without: [{entry.name}]" if entry in common else "remove one of them"
                 why = f'plugin "{entry.name}" needs whole bodies, but this route streams ({self.document.where((*path, "upgrades"), path)})'
                 self.document.report((*path, "upgrades"), why, hint)

@@ -43,6 +43,11 @@ class EntrySettings:
         """What the plugin does, in the order of contract and exchange."""
         return tuple(hook for hook in HOOKS if getattr(self.plugin, hook) is not getattr(Plugin, hook))
 
+    @property
+    def needs_body(self) -> bool:
+        """It reads whole bodies, as all of its plugin do, or as its settings ask for."""
+        return self.plugin.needs_body or bool(getattr(self.settings, "needs_body", False))
+
     def mistake(self, error: Exception | str) -> Mistake:
         """The mistake for what only the plugin's constructor could see; its message is `why; what to write instead`."""
         why, _, hint = conceal(str(error) or type(error).__name__, self.secrets).partition("; ")
@@ -148,7 +153,7 @@ class Entries:
     def _refuse_twice(self, path: Path, entries: Sequence[EntrySettings | None]) -> None:
         seen: set[str] = set()
         for n, entry in enumerate(entries):
-            if entry is not None and entry.plugin.once:
+            if entry is not None and entry.plugin.once and not entry.plugin.several:
                 if entry.name in seen:
                     self.document.report((*path, n), f'plugin "{entry.name}" stands twice in this list, but works once', "keep one")
                 seen.add(entry.name)

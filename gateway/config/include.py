@@ -84,7 +84,7 @@ class Included:
 
     def _plain(self, file: FilePath, shown: str, position: Position) -> list[FilePath]:
         try:
-            if file.is_file():
+            if self.sources.disk.is_file(file):
                 return [file]
             why, hint = f"no such file: {shown}", _RELATIVE
             if file.is_dir():
@@ -104,7 +104,7 @@ class Included:
         base = folder.joinpath(*parts[:first])
         self.sources.note(base)
         try:
-            found = [path for path in base.glob("/".join(parts[first:])) if path.is_file()]
+            found = self.sources.disk.matching(base, "/".join(parts[first:]))
         except (OSError, ValueError):
             return []
         return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(base).parts))

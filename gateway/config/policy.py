@@ -15,12 +15,14 @@ from gateway.config.checks import Checks
 from gateway.config.document import Document
 from gateway.config.entry import Entries, EntrySettings
 from gateway.config.interpolation import Secret
+from gateway.config.kept import Files, Kept
 from gateway.config.masking import masked
 from gateway.config.readiness import CheckSettings
 from gateway.config.route import RouteSettings, effective
 from gateway.config.schema import PolicySchema
-from gateway.config.server import ServerSettings, StoreSettings, TelemetrySettings
+from gateway.config.server import ServerSettings, TelemetrySettings
 from gateway.config.sources import Sources
+from gateway.config.store import StoreSettings
 from gateway.config.upstream import UpstreamSettings
 from gateway.config.validation import validate
 from gateway.errors import ConfigError, Mistake
@@ -50,6 +52,7 @@ class Policy:
     accept: tuple[str, ...]  # rules that shall not warn
     checks: Mapping[str, CheckSettings]
     _document: Document = field(repr=False)
+    _registry: Registry = field(repr=False)
 
     def entries_for(self, route: RouteSettings) -> tuple[EntrySettings, ...]:
         """What a request of `route` passes, outermost first. A common entry is the same object in every route."""
@@ -72,6 +75,12 @@ class Policy:
         """The value at `path` as it is written: what comes from the environment reads `${NAME}`."""
         return self._document.shown(path)
 
+    @property
+    def kept(self) -> Kept:
+        """All that it was read from, so that `load` can make the same of it in another process: secrets, too."""
+        disk = self._document.sources.disk
+        return Kept(dict(disk.texts), dict(disk.found), self._registry.code)
+
     def masked(self) -> Any:
         """The policy as plain values, merged and filled in, with nothing secret in it. Milliseconds for a thousand routes."""
         return masked(self._document)
@@ -86,11 +95,18 @@ class Policy:
 
 
 def load(
-    path: Path | str, registry: Registry | None = None, env: Mapping[str, str] | None = None, *, env_files: Sequence[Path | str] = ()
+    path: Path | str,
+    registry: Registry | None = None,
+    env: Mapping[str, str] | None = None,
+    *,
+    env_files: Sequence[Path | str] = (),
+    kept: Kept | None = None,
 ) -> Policy:
-    """The policy in a file. Raises ConfigError with every mistake, in the order of the files."""
+    """The policy in a file, or as it was `kept`. Raises ConfigError with every mistake, in the order of the files."""
     path = Path(path)
-    sources = Sources(path.absolute().parent, env)
+    sources = Sources(path.absolute().parent, env, Files(kept))
+    if registry is None and kept is not None:
+        registry = Registry(sources.folder, kept.code)
     with _naming_files(sources):
         return _compile(sources.read(path), path, registry, sources, env_files)
 
@@ -131,7 +147,8 @@ def _compile(text: str, path: Path, registry: Registry | None, sources: Sources,
     document = Document(text, str(path), sources)
     for free in [key for key in document.value if key.startswith("x-")]:
         del document.value[free]
-    entries = Entries(document, registry or Registry(folder), folder)
+    registry = registry or Registry(folder)
+    entries = Entries(document, registry, folder)
     common = entries.read(("plugins",))
     own = [entries.read(("routes", n, "plugins")) for n in range(_length(document))]
     schema = validate(PolicySchema, document, (), document.value, folder)
@@ -153,6 +170,7 @@ def _compile(text: str, path: Path, registry: Registry | None, sources: Sources,
         schema.accept,
         MappingProxyType(schema.checks),
         document,
+        registry,
     )
 
 

@@ -27,8 +27,12 @@ class RouteSettings:
 def effective(common: Sequence[EntrySettings], route: RouteSettings) -> tuple[EntrySettings, ...]:
     """The common entries, then the route's own, outermost first.
 
-    What the route is `without` is left out; a `once` plugin of the route stands where the common one of its name stood.
+    What the route is `without` is left out; the route's entries of a `once` plugin stand where the first common one of
+    its name stood.
     """
-    own = {entry.name: entry for entry in route.plugins if entry.plugin.once}
-    outer = [own.get(entry.name, entry) for entry in common if entry.name not in route.without]
-    return (*outer, *(entry for entry in route.plugins if entry not in outer))
+    own: dict[str, list[EntrySettings]] = {}
+    for entry in route.plugins:
+        if entry.plugin.once:
+            own.setdefault(entry.name, []).append(entry)
+    outer = [one for entry in common if entry.name not in route.without for one in own.get(entry.name, [entry])]
+    return tuple(dict.fromkeys([*outer, *route.plugins]))

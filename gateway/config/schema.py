@@ -8,8 +8,9 @@ from pydantic import Field, field_validator
 
 from gateway.config.match import Match
 from gateway.config.readiness import CheckSettings
-from gateway.config.server import ServerSettings, StoreSettings, TelemetrySettings
+from gateway.config.server import ServerSettings, TelemetrySettings
 from gateway.config.settings import Many, One, OneOrMany, Settings
+from gateway.config.store import StoreSettings
 from gateway.config.upstream import UpstreamSettings
 
 
@@ -42,7 +43,7 @@ class PolicySchema(Settings):
 
     version: One = Field(description="The version of this format: 1.")
     environment: str | None = Field(
-        None, description="Where this gateway runs, as in production; traces say it as deployment.environment.name."
+        None, description="Where this gateway runs, as in production; traces say it as deployment.environment.name, and Sentry is told."
     )
     include: OneOrMany[str] = Field(
         (),

@@ -1,7 +1,8 @@
-"""The `server`, `store` and `telemetry` blocks of a policy: where the gateway listens and what it puts up with."""
+"""The `server` and `telemetry` blocks of a policy: where the gateway listens and what it puts up with."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ from gateway.config.address import Address, address
 from gateway.config.header import HeaderName, HeaderValue
 from gateway.config.network import Network
 from gateway.config.ports import Admin, Observe
-from gateway.config.settings import Duration, File, Many, One, OneOrMany, Settings, Size, kind
+from gateway.config.settings import Duration, File, Many, OneOrMany, Settings, Size, kind
 
 SECRET = 32
 """Bytes: fewer than those of the digest would make HMAC-SHA256 weaker than it is (RFC 2104, section 3)."""
@@ -43,6 +44,9 @@ class Listener(Settings):
         return address(self.address)[1]
 
 
+Workers = Annotated[int, Field(ge=1, le=256)]
+
+
 class Limits(Settings):
     """What one client may ask of the gateway's memory."""
 
@@ -67,6 +71,13 @@ class Timeouts(Settings):
     lame_duck: Duration = Field(
         5.0, ge=0, description="At the end, how long readiness already says no while traffic is still served; then the drain begins."
     )
+
+
+class Recycle(Settings):
+    """When a worker is replaced: a fresh one serves before the old one drains. Not with `workers: 1`."""
+
+    memory: Size | None = Field(None, gt=0, description="The bytes of memory from which on a worker is replaced; without it, never.")
+    age: Duration | None = Field(None, gt=0, description="How long a worker serves before it is replaced; without it, for ever.")
 
 
 class DebugSettings(Settings):
@@ -108,7 +119,12 @@ class ServerSettings(Settings):
         None,
         description="To act: reload, log level, the policy in force; for the `gateway` command, too. Without it there is no such port.",
     )
-    workers: One = Field(1, description="Processes that share the port. Only 1 in this version.")
+    workers: Workers | Literal["auto"] = Field(
+        1,
+        description="Processes that share the port, kept running by one more; `auto`: one for each core that this process may use. "
+        "1 is a single process that does everything.",
+    )
+    recycle: Recycle = Field(default_factory=Recycle, description="When a worker is replaced by a fresh one, with nothing cut.")
     trusted_proxies: Many[Network] = Field(
         (), description="Networks (CIDR) whose X-Forwarded-For and Forwarded are believed; empty: the socket's peer is the client."
     )
@@ -125,6 +141,12 @@ class ServerSettings(Settings):
                     if _overlap(address(port.address), address(place.address)):
                         raise ValueError(f"{name} and {other} both want {port.address}; write another port")
                 taken.append((name, port))
+        return self
+
+    @model_validator(mode="after")
+    def _have_somebody_in_their_place(self) -> Self:
+        if self.workers == 1 and self.recycle != Recycle():
+            raise ValueError("recycle replaces one worker while others serve, and workers: 1 has no others; write workers: auto")
         return self
 
 
@@ -175,6 +197,21 @@ class TracesSettings(Settings):
     )
 
 
+def _dsn(value: str) -> str:
+    """Raises ValueError unless it is empty, or https://KEY@HOST/PROJECT and the extra that sends there is installed."""
+    if not value:
+        return value
+    url = urlsplit(value)
+    if url.scheme not in ("http", "https") or not url.username or not url.hostname or not url.path.rpartition("/")[2].isdigit():
+        raise ValueError("this is no DSN of Sentry's; write https://KEY@HOST/PROJECT, as Sentry shows it among a project's client keys")
+    if find_spec("sentry_sdk") is None:
+        raise ValueError('the extra for Sentry is not installed; pip install "gateway[sentry]", or leave sentry_dsn empty')
+    return value
+
+
+Dsn = Annotated[str, AfterValidator(_dsn), WithJsonSchema({"type": "string", "pattern": r"^(https?://[^/@\s]+@[^/@\s]+/(.*/)?[0-9]+)?$"})]
+
+
 class TelemetrySettings(Settings):
     """What the gateway tells of itself."""
 
@@ -186,12 +223,8 @@ class TelemetrySettings(Settings):
         description="Names of fields whose values nobody shall read, in any case: parameters of paths and queries, fields of JSON and of "
         "notes. Passwords, tokens and signatures are hidden without being named.",
     )
-    log: LogSettings = Field(default_factory=LogSettings, description="The gateway's own log.")
-
-
-class StoreSettings(Settings):
-    """Where counters are kept."""
-
-    url: Literal["memory://"] = Field(
-        "memory://", description="`memory://`: in this process, lost when it ends. The only store in this version."
+    sentry_dsn: Dsn | None = Field(
+        None,
+        description="The project at Sentry that is told of errors, as in `${SENTRY_DSN:-}`; empty: none. Needs the extra gateway[sentry].",
     )
+    log: LogSettings = Field(default_factory=LogSettings, description="The gateway's own log.")

@@ -122,6 +122,17 @@ def file(value: Any, info: ValidationInfo) -> Path:
     return path
 
 
+def new_file(value: Any, info: ValidationInfo) -> Path:
+    """The absolute path of a file named relative to the policy's folder, there or to be made. Raises ValueError when it is a folder."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError(f"expected the path of a file, got {kind(value)}")
+    folder: Path = (info.context or {}).get("folder", Path())
+    path = (folder / value).absolute()
+    if value.endswith("/") or path.is_dir():
+        raise ValueError(f"{kind(value)} is a folder; write the path of a file")
+    return path
+
+
 def listed(value: Any) -> Any:
     """One value as a list of one."""
     return value if isinstance(value, list | tuple) else (value,)
@@ -139,6 +150,8 @@ Rate = Annotated[float, BeforeValidator(rate), WithJsonSchema({"type": "string",
 """Times a second; written with its time."""
 File = Annotated[Path, BeforeValidator(file), WithJsonSchema({"type": "string"})]
 """A readable file; written relative to the policy's folder, here absolute."""
+NewFile = Annotated[Path, BeforeValidator(new_file), WithJsonSchema({"type": "string"})]
+"""A file to be written; written relative to the policy's folder, here absolute."""
 One = Annotated[Literal[1], BeforeValidator(only_one)]
 """The number 1, of which there may be more in a later version."""
 Many = Annotated[tuple[T, ...], Strict(False)]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gateway.config import envfile
 from gateway.config.interpolation import Unfilled
+from gateway.config.kept import Files
 from gateway.config.settings import kind
 from gateway.errors import ConfigError, Mistake
 
@@ -22,9 +23,10 @@ _RELATIVE = "a path is relative to the policy's folder"
 class Sources:
     """`files` are absolute, each once, in the order in which they were asked for."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
-        """The environment is that of the process unless given."""
+    def __init__(self, folder: Path, env: Mapping[str, str] | None = None, disk: Files | None = None) -> None:
+        """The environment is that of the process unless given, and files are as they are now."""
         self.folder = folder
+        self.disk = disk or Files()
         self.env: Mapping[str, str] = os.environ if env is None else env
         self.files: dict[Path, None] = {}
         self.texts: dict[Path, str] = {}  # what was read, by its absolute path
@@ -42,7 +44,7 @@ class Sources:
         files = [Path(file) for file in named]
         variables: list[dict[str, str]] = []
         mistakes: list[Mistake] = []
-        for file in [*([beside] if beside.exists() else []), *files]:
+        for file in [*([beside] if self.disk.has(beside) else []), *files]:
             try:
                 variables.append(envfile.parse(self.read(file, "name one that is there: --env-file FILE"), str(file)))
             except ConfigError as error:
@@ -55,8 +57,7 @@ class Sources:
         """The text of a file. Raises ConfigError when it cannot be read, is too large or is not UTF-8."""
         self.note(path)
         try:
-            with path.open("rb") as stream:
-                data = stream.read(SIZE + 1)
+            data = self.disk.read(path, SIZE + 1)
         except FileNotFoundError:
             raise ConfigError([Mistake(str(path), 0, 0, "", "no such file", hint)]) from None
         except OSError as error:
@@ -78,10 +79,9 @@ class Sources:
         path, shown = self.folder / name, kind(name)
         self.note(path)
         try:
-            if not path.is_file():  # a pipe or a device might never end
+            if not self.disk.is_file(path):  # a pipe or a device might never end
                 raise Unfilled(f"{shown} is no file" if path.exists() else f"no such file: {shown}", _RELATIVE)
-            with path.open("rb") as stream:
-                data = stream.read(SECRET + 1)
+            data = self.disk.read(path, SECRET + 1)
         except OSError as error:
             raise Unfilled(f"{shown} cannot be read: {error.strerror}") from None
         if len(data) > SECRET:

@@ -9,15 +9,6 @@ WHY = "known, but not built yet in this version"
 KEYS = frozenset(
     {
         "jobs",
-        "server.workers",
-        "store.db",
-        "store.host",
-        "store.on_failure",
-        "store.password",
-        "store.port",
-        "store.tls",
-        "store.url",
-        "telemetry.sentry_dsn",
         "upstreams.*.balance",
         "upstreams.*.health",
         "upstreams.*.max_in_flight",
@@ -26,8 +17,6 @@ KEYS = frozenset(
     }
 )
 VALUES = {
-    "server.workers": ("auto",),
-    "store.url": ("redis://", "rediss://", "unix://"),
     "upstreams.*.balance": ("least_request", "hash"),
 }
 """Of keys that exist: the beginnings of values that do not yet."""
@@ -37,7 +26,6 @@ PLUGINS = frozenset(
         "authorize",
         "cache",
         "compress",
-        "concurrency",
         "enqueue",
         "idempotency",
         "jobs_api",
@@ -57,9 +45,7 @@ def is_key(path: Path) -> bool:
 
 
 def is_value(path: Path, value: object) -> bool:
-    """`workers: 4`, `balance: least_request`, `balance: {hash: ...}`, `url: redis://...`."""
+    """`balance: least_request`, `balance: {hash: ...}`, `url: redis://...`."""
     pattern = _pattern(path)
-    if pattern == "server.workers" and isinstance(value, int) and not isinstance(value, bool):
-        return value > 1
     words = list(value) if isinstance(value, dict) else [value]
     return any(isinstance(word, str) and word.startswith(VALUES.get(pattern, ())) for word in words)

@@ -27,5 +27,7 @@ ENDPOINTS: Endpoints = {
     "/explain": {"POST": Endpoint("explain")},
     "/exchange": {"GET": Endpoint("exchange")},
     "/policy": {"GET": Endpoint("policy")},
+    "/limits": {"GET": Endpoint("limits_show"), "DELETE": Endpoint("limits_reset")},
+    "/blocks": {"GET": Endpoint("blocks"), "PUT": Endpoint("block"), "DELETE": Endpoint("unblock")},
     "/status": {"GET": Endpoint("status")},
 }

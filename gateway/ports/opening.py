@@ -14,11 +14,11 @@ from gateway.ports.guard import Guard
 from gateway.ports.port import Port
 
 
-def ports(bound: ServerSettings, now: Callable[[], ServerSettings], control: Control) -> list[Port]:
+def ports(bound: ServerSettings, now: Callable[[], Admin | None], control: Control) -> list[Port]:
     """All of them, or none. Raises OSError that says which address cannot be had.
 
-    `bound` has the addresses for as long as the process lives; `now` gives the settings in force, with a token that a reload may have
-    changed.
+    `bound` has the addresses for as long as the process lives; `now` gives those of the admin port in force, with a token that a
+    reload may have changed.
     """
     opened: list[Port] = []
     try:
@@ -30,12 +30,12 @@ def ports(bound: ServerSettings, now: Callable[[], ServerSettings], control: Con
     return opened
 
 
-def _opened(bound: ServerSettings, now: Callable[[], ServerSettings], control: Control) -> Iterator[Port]:
+def _opened(bound: ServerSettings, now: Callable[[], Admin | None], control: Control) -> Iterator[Port]:
     if bound.observe is not None:
         yield _port("observe", bound.observe.address, observe.ENDPOINTS, None, control)
     if bound.admin is not None:
         settings = bound.admin
-        yield _port("admin", settings.address, admin.ENDPOINTS, lambda: _token(settings, now().admin), control)
+        yield _port("admin", settings.address, admin.ENDPOINTS, lambda: _token(settings, now()), control)
 
 
 def _port(name: str, where: str, endpoints: Endpoints, token: Callable[[], str | None] | None, control: Control) -> Port:

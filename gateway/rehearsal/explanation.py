@@ -96,7 +96,7 @@ async def explain_by(app: App, request: Request) -> Explanation:
     pipeline = App.find(app, ex)
     failure = ex.failure if isinstance(ex.failure, GatewayError) else None
     secrets = app.policy.secrets(ex.route)
-    told = list(steps(pipeline, ex, secrets))
+    told = await steps(pipeline, ex, secrets)
     onward = None
     if not any(step.ends for step in told):
         name = choice.winner.upstream if choice.winner is not None else ""

@@ -19,6 +19,7 @@ from gateway.rehearsal.outcome import Outcome
 from gateway.rehearsal.request import Request
 from gateway.rehearsal.stub import DEFAULT, stubbed
 from gateway.server.front import Front
+from gateway.store.memory import MemoryStore
 
 BEGIN = 1_767_225_600.0
 """Seconds: 2026-01-01 00:00 UTC, when every rehearsal begins; the windows of limits begin there, too."""
@@ -28,7 +29,14 @@ class RehearsedApp(App):
     """An App that keeps the exchange it found a pipeline for, and asks stubs instead of upstreams."""
 
     def __init__(self, policy: Policy, write_line: Callable[[bytes], None], clock: Clock, ask: Ask) -> None:
-        super().__init__(policy, write_line, clock, lambda name, settings: stubbed(name, settings, ask, clock), outbound=_nobody)
+        super().__init__(
+            policy,
+            write_line,
+            clock,
+            lambda name, settings: stubbed(name, settings, ask, clock),
+            outbound=_nobody,
+            store=lambda settings: MemoryStore(clock),
+        )
         self.exchange: Exchange | None = None
 
     def find(self, ex: Exchange) -> Pipeline:

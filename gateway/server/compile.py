@@ -5,20 +5,26 @@ from __future__ import annotations
 import gc
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from gateway.app import App
+from gateway.config.kept import Kept
 from gateway.config.policy import Policy
 from gateway.errors import ConfigError
 from gateway.registry import Registry
+from gateway.server.reading import files, own_code
 from gateway.watch import Stamps, stamps
 
 log = logging.getLogger("gateway")
 
-Load = Callable[[Registry], Policy]
-"""Read the policy again, as it was read at the start. Raises ConfigError."""
+
+class Load(Protocol):
+    def __call__(self, registry: Registry, *, kept: Kept | None) -> Policy:
+        """Read the policy again, as it was read at the start; or as it was kept. Raises ConfigError."""
+
 
 SWITCH = 0.0005  # seconds for which the thread may keep the interpreter from the event loop; Python's own default is ten times that
 
@@ -29,17 +35,16 @@ class Compiler:
     def __init__(self, load: Load, policy: Policy, write_line: Callable[[bytes], None]) -> None:
         self._load = load
         self._write_line = write_line
-        self._plugins = policy.folder / "plugins"
-        self._code: Stamps = {}
+        self._code: Stamps | Mapping[str, str] = {}
         self._registry: Registry | None = None
         self.folder = policy.folder
-        self.files = stamps([*policy.files, *self._own_code()])
+        self.files = files(policy)
 
-    def compile(self, before: App) -> App:
+    def compile(self, before: App, kept: Kept | None = None) -> App:
         """The newer App, not started. Raises ConfigError, or whatever a plugin's code raises."""
         read = stamps(self.files)
         try:
-            policy = self._load(self._current_registry())
+            policy = self._load(self._current_registry(kept), kept=kept)
             app = App(policy, self._write_line, before.clock, before=before)
         except ConfigError as error:
             self._read(read, [*self.files, *error.files])
@@ -54,15 +59,15 @@ class Compiler:
         """What was there before the reading counts: a change during it is one to come."""
         self.files = {**stamps([*files, *self._own_code()]), **{file: before[file] for file in files if file in before}}
 
-    def _current_registry(self) -> Registry:
+    def _current_registry(self, kept: Kept | None) -> Registry:
         """The same one while the plugins beside the policy are the same: classes that are read again can never be thrown away."""
-        code = stamps(self._own_code())
+        code: Stamps | Mapping[str, str] = stamps(self._own_code()) if kept is None else kept.code
         if self._registry is None or code != self._code:
-            self._registry, self._code = Registry(self.folder), code
+            self._registry, self._code = Registry(self.folder, None if kept is None else kept.code), code
         return self._registry
 
     def _own_code(self) -> list[Path]:
-        return sorted(self._plugins.glob("*.py"))
+        return own_code(self.folder)
 
 
 @contextmanager

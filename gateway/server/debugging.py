@@ -16,7 +16,7 @@ from gateway.pii import Mask
 from gateway.pipeline import Pipeline
 from gateway.running import Running
 from gateway.server.turn import Turn
-from gateway.steps import steps
+from gateway.steps import steps_at_hand
 from gateway.telemetry.notes import plain
 from gateway.telemetry.recent import Tried, failure_of
 from gateway.telemetry.told import attempted, concealed, decisions, failed, ms
@@ -53,7 +53,7 @@ class DebuggedTurn(Turn):
     ) -> None:
         self._timed = TimedPipeline(pipeline, connection.front.clock)
         self._policy = policy
-        self._says = [step.says for step in steps(pipeline, _unbodied(ex), ())]
+        self._says = [step.says for step in steps_at_hand(pipeline, _unbodied(ex), ())]
         super().__init__(connection, ex, self._timed, running, is_http10, keep_alive)
 
     def _head(self, reply: Reply) -> bytes:

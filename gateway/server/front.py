@@ -144,17 +144,32 @@ class Front:
         An idle connection is closed when it has been quiet for a second, for a request may be on its way; one that is used is told
         `Connection: close`. After `drain` what is left is cut.
         """
-        self.app.running.draining = True
+        self.be_unready()
         await asyncio.sleep(self.timeouts.lame_duck)
+        self.stop_accepting()
+        await self.end(self.timeouts.drain)
+
+    def be_unready(self) -> None:
+        """Readiness says no; all is served still."""
+        self.app.running.draining = True
+
+    def stop_accepting(self, *, others_go_on: bool = False) -> None:
+        """What has begun may end. `others_go_on`: other processes accept what waits at the same sockets."""
         self.draining = True
         for listener in self.listeners:
-            listener.close()
+            if others_go_on:
+                listener.leave()
+            else:
+                listener.close()
+
+    async def end(self, patience: float | None) -> None:
+        """Wait for what has begun; what is left after `patience` seconds, if there is such a limit, is cut."""
         self._end_when_empty()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._empty.wait(), self.timeouts.drain)
+            await asyncio.wait_for(self._empty.wait(), patience)
         left = len(self._connections) + len(self.tunnels)
         if left:
-            log.warning("%d connections did not end within %g s and are cut", left, self.timeouts.drain)
+            log.warning("%d connections did not end within %g s and are cut", left, patience)
         for connection in list(self._connections):
             connection.abort("cut at the end of the drain")
         for tunnel in list(self.tunnels):

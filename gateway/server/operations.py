@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
+from gateway.app import App
 from gateway.checks import Check
-from gateway.control import Arguments, Control, ControlError
+from gateway.control import Arguments, Control
 from gateway.server.front import Front
 from gateway.server.recall import recall
 from gateway.server.reload import Reloader
-
-LEVELS = ("debug", "info", "warning", "error")
+from gateway.server.succession import Succession
+from gateway.server.telling import policy_health, set_log_level
+from gateway.store.contract import StoreState
+from gateway.telemetry.levels import levels
 
 
 class Operations:
     """Each public method is an operation of its name; answers are JSON values."""
 
-    def __init__(self, front: Front, reloader: Reloader, clock: Callable[[], float]) -> None:
+    def __init__(self, front: Front, reloader: Reloader, policies: Succession, clock: Callable[[], float]) -> None:
         self._front = front
         self._reloader = reloader
+        self._policies = policies
         self._clock = clock
         self._started = clock()
 
@@ -47,30 +50,16 @@ class Operations:
             "routes": len(policy.routes),
             "listen": [f"{listener.scheme}://{listener.address}" for listener in self._front.listeners],
             "connections": self._front.connections,
-            "in_flight": self._in_flight(),
-            "log_level": _level(),
+            "in_flight": self._policies.exchanges,
+            "log_level": levels()["level"],
             "reloads": {"ended": state.ended, "failed": state.failed, "last": None if state.last is None else asdict(state.last)},
             "health": await self.health(arguments),
         }
 
     async def health(self, arguments: Arguments) -> Any:
         """`ready` is whether to send requests here; `status` is ok, degraded, unready or draining."""
-        running, state = self._front.app.running, self._reloader.state
-        policy: dict[str, Any] = {"status": "stale" if running.is_stale else "ok", "revision": state.revision}
-        if running.is_stale and state.last is not None:
-            policy |= {"since": state.last.time, "mistakes": list(state.last.mistakes)}
-        checks = {check.name: _checked(check) for check in running.checks}
-        is_degraded = running.is_stale or any(check.failure for check in running.checks)
-        ready = running.is_ready()
-        status = "draining" if running.draining else "unready" if not ready else "degraded" if is_degraded else "ok"
-        return {
-            "status": status,
-            "ready": ready,
-            "policy": policy,
-            "store": {"status": "ok", "url": self._front.app.policy.store.url},
-            "upstreams": {name: {"targets": list(settings.targets)} for name, settings in self._front.app.policy.upstreams.items()},
-            "checks": checks,
-        }
+        app = self._front.app
+        return {**health(app), "policy": policy_health(app.running.is_stale, self._reloader.state)}
 
     async def liveness(self, arguments: Arguments) -> Any:
         """That the loop turns: also of one that drains, which must not be restarted."""
@@ -80,7 +69,7 @@ class Operations:
         """A list with what is known of each process that serves; here of this one."""
         running = self._front.app.running
         state = "draining" if running.draining else "running"
-        return [{"worker": 0, "pid": os.getpid(), "state": state, "uptime": self._uptime(), "in_flight": self._in_flight()}]
+        return [{"worker": 0, "pid": os.getpid(), "state": state, "uptime": self._uptime(), "in_flight": self._policies.exchanges}]
 
     async def policy(self, arguments: Arguments) -> Any:
         """The policy in force, without its secrets."""
@@ -89,15 +78,13 @@ class Operations:
         return {"file": str(policy.path), "revision": revision, "policy": await asyncio.to_thread(policy.masked)}
 
     async def log_level(self, arguments: Arguments) -> Any:
-        return {"level": _level()}
+        """The least `level` that is logged, and under `loggers` those that were set apart."""
+        return levels()
 
     async def set_log_level(self, arguments: Arguments) -> Any:
-        """The log's least `level` from now on, until a reload sets the policy's again."""
-        level = arguments.get("level")
-        if level not in LEVELS:
-            raise ControlError(422, f"level is one of {', '.join(LEVELS)}")
-        logging.getLogger().setLevel(str(level).upper())
-        return {"level": level}
+        """The least `level` from now on, of all or of one `logger`; `policy` is the policy's, of all, which a reload sets too."""
+        set_log_level(arguments, self._front.app.policy.telemetry.log.level)
+        return levels()
 
     async def exchange(self, arguments: Arguments) -> Any:
         """What became of the exchanges whose request id is `id`, the newest first; of several processes the one knows it that served it."""
@@ -112,14 +99,27 @@ class Operations:
     def _uptime(self) -> float:
         return round(self._clock() - self._started, 3)
 
-    def _in_flight(self) -> int:
-        return self._front.app.running.exchanges + self._reloader.in_flight
+
+def health(app: App) -> dict[str, Any]:
+    """What one process says of itself; of its policy's file it knows nothing."""
+    running, policy = app.running, app.policy
+    store = app.store.state()
+    is_degraded = running.is_stale or not store.is_up or any(check.failure for check in running.checks)
+    ready = running.is_ready()
+    return {
+        "status": "draining" if running.draining else "unready" if not ready else "degraded" if is_degraded else "ok",
+        "ready": ready,
+        "store": _stored(store),
+        "upstreams": {name: {"targets": list(settings.targets)} for name, settings in policy.upstreams.items()},
+        "checks": {check.name: _checked(check) for check in running.checks},
+    }
+
+
+def _stored(state: StoreState) -> dict[str, Any]:
+    told: dict[str, Any] = {"status": "ok" if state.is_up else "away", "url": state.address}
+    return told | ({"why": state.why} if state.why else {}) | ({"warnings": list(state.warnings)} if state.warnings else {})
 
 
 def _checked(check: Check) -> dict[str, Any]:
     state = {"status": "failing", "why": check.failure} if check.failure else {"status": "ok"}
     return {**state, "required": check.is_required}
-
-
-def _level() -> str:
-    return logging.getLevelName(logging.getLogger().level).lower()

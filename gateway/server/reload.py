@@ -1,4 +1,4 @@
-"""Reloading: a newer policy takes the running one's place between two requests, whole, or not at all."""
+"""Reloading: when the policy is read again, and how what came of it is told. Whoever serves by it takes it, whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,46 +11,43 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from gateway.app import App
-from gateway.config.policy import Policy
-from gateway.config.ports import Admin
-from gateway.config.server import ServerSettings
 from gateway.control import ControlError
-from gateway.running import Running
-from gateway.server.compile import Compiler, keep, told, undisturbed
-from gateway.server.front import Front
+from gateway.server.reading import Reading
 from gateway.state.record import Record, Reload, State, now
 from gateway.state.revisions import Revisions
 from gateway.watch import LOOK, Watch
 
 log = logging.getLogger("gateway")
 
-LAST_EXCHANGE = 0.25  # seconds between two looks whether a replaced policy is still in use
-START = 30.0  # seconds for the plugins of a new policy to start
-NEEDS_RESTART = ("listen", "observe", "admin", "workers")
-"""Settings of `server` that are looked at once, when the process starts."""
-
 T = TypeVar("T")
+
+
+class Taker(Protocol):
+    """Who serves by the policy: this process, or the workers of this one."""
+
+    @property
+    def read(self) -> Reading:
+        """Of the policy that it began with."""
+
+    async def take(self) -> Reading:
+        """The newer policy in place everywhere; or with its mistakes told, and all as it was. Never raises."""
 
 
 class Reloader:
     """`run` until cancelled, then `stop`. `state` tells how the reloads went."""
 
-    def __init__(self, front: Front, compiler: Compiler, state: State, record: Record, revisions: Revisions, watch: bool = True) -> None:
-        self._front = front
-        self._compiler = compiler
+    def __init__(self, taker: Taker, state: State, record: Record, revisions: Revisions, watch: bool = True) -> None:
+        self._taker = taker
         self.state = state
         self._record = record
         self._revisions = revisions
-        self._watch = Watch(compiler.files) if watch else None
-        self._bound = front.app.policy.server
+        self._watch = Watch(taker.read.files) if watch else None
         self._asked = asyncio.Event()
         self._ended = asyncio.Condition()  # a reload, or all reloading
         self._is_over = False
         self._thread = ThreadPoolExecutor(1, "reload")
-        self._replaced: dict[Running, asyncio.Task[None]] = {}
         self._keeps_revisions = True
 
     def ask(self) -> None:
@@ -67,14 +64,9 @@ class Reloader:
             raise ControlError(503, "the gateway is ending")
         return self.state
 
-    @property
-    def in_flight(self) -> int:
-        """Exchanges under way by policies that have been replaced."""
-        return sum(running.exchanges for running in self._replaced)
-
     async def run(self) -> None:
         try:
-            await self._in_thread(self._begin, self._front.app.policy)
+            await self._in_thread(self._begin, self._taker.read)
             while True:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._asked.wait(), None if self._watch is None else LOOK)
@@ -90,13 +82,7 @@ class Reloader:
         async with self._ended:
             self._ended.notify_all()
 
-    async def stop(self) -> None:
-        """Stop what replaced policies still have running."""
-        for running, task in list(self._replaced.items()):
-            task.cancel()
-            await asyncio.wait([task])
-            await running.stop()
-        self._replaced.clear()
+    def stop(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._record.close()
 
@@ -105,55 +91,11 @@ class Reloader:
         begun = monotonic()
         self.state = replace(self.state, begun=self.state.begun + 1)
         await self._in_thread(self._record.write, self.state)
-        mistakes: tuple[str, ...] = ()
-        with undisturbed():
-            try:
-                app = await self._in_thread(self._compiler.compile, self._front.app)
-            except (Exception, SystemExit) as error:
-                mistakes = told(error)
-            else:
-                keep()
-        if not mistakes:
-            mistakes = await self._started(app)
+        reading = await self._taker.take()
         if self._watch is not None:
-            self._watch = Watch(self._compiler.files)
-        if mistakes:
-            self._front.app.running.is_stale = True
-            return await self._failed(Reload(False, now(), monotonic() - begun, mistakes))
-        self._swap(app)
-        return await self._succeeded(app.policy, Reload(True, now(), monotonic() - begun, refused=self._refused(app.policy)))
-
-    async def _started(self, app: App) -> tuple[str, ...]:
-        """Why it could not be started: then nothing of it is left."""
-        try:
-            async with asyncio.timeout(START):
-                await app.start()
-        except TimeoutError as error:
-            return told(error) if str(error) else (f"its plugins did not start within {START:g} s",)
-        except (Exception, SystemExit) as error:
-            return told(error)
-        return ()
-
-    def _swap(self, app: App) -> None:
-        """No await here: no request sees half of it."""
-        before = self._front.app.running
-        app.running.succeed(before)
-        self._front.adopt(app)
-        self._replaced[before] = asyncio.create_task(self._end(before))
-        logging.getLogger().setLevel(app.policy.telemetry.log.level.upper())
-
-    async def _end(self, running: Running) -> None:
-        """Stop what a replaced policy has running when its last exchange, stream or WebSocket has ended."""
-        # Asked now and then: an event would cost something for each exchange.
-        while running.exchanges:  # noqa: ASYNC110
-            await asyncio.sleep(LAST_EXCHANGE)
-        await running.stop()
-        del self._replaced[running]
-
-    def _refused(self, policy: Policy) -> tuple[str, ...]:
-        changed = [name for name in NEEDS_RESTART if _bound(policy.server, name) != _bound(self._bound, name)]
-        why = "only a restart changes this; the old value stays, all else was applied"
-        return tuple(str(policy.mistake(("server", name), why)) for name in changed)
+            self._watch = Watch(reading.files)
+        last = Reload(not reading.mistakes, now(), monotonic() - begun, reading.mistakes, reading.refused)
+        return await (self._failed(last) if reading.mistakes else self._succeeded(reading, last))
 
     async def _failed(self, last: Reload) -> Reload:
         self.state = replace(self.state, ended=self.state.begun, failed=self.state.failed + 1, last=last)
@@ -163,24 +105,24 @@ class Reloader:
         await self._in_thread(self._record.write, self.state)
         return last
 
-    async def _succeeded(self, policy: Policy, last: Reload) -> Reload:
-        revision = await self._in_thread(self._keep, policy)
+    async def _succeeded(self, reading: Reading, last: Reload) -> Reload:
+        revision = await self._in_thread(self._keep, reading)
         self.state = replace(self.state, ended=self.state.begun, revision=revision, last=last)
         for refused in last.refused:
             log.warning("%s", refused)
-        log.info("the policy was reloaded in %.3f s: revision %d, %d routes", last.seconds, revision, len(policy.routes))
+        log.info("the policy was reloaded in %.3f s: revision %d, %d routes", last.seconds, revision, reading.routes)
         await self._in_thread(self._record.write, self.state)
         return last
 
-    def _begin(self, policy: Policy) -> None:
+    def _begin(self, reading: Reading) -> None:
         self._record.open()
-        self.state = replace(self.state, revision=self._keep(policy))
+        self.state = replace(self.state, revision=self._keep(reading))
         self._record.write(self.state)
 
-    def _keep(self, policy: Policy) -> int:
+    def _keep(self, reading: Reading) -> int:
         """The number of the policy's revision; 0 when it cannot be kept, which is said once."""
         try:
-            return self._revisions.keep(policy.texts, len(policy.routes))
+            return self._revisions.keep(reading.texts, reading.routes)
         except OSError as error:
             if self._keeps_revisions:
                 log.warning("revisions of the policy cannot be kept: %s", error)
@@ -191,13 +133,6 @@ class Reloader:
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(call, *arguments))
 
 
-def _bound(server: ServerSettings, name: str) -> object:
-    """What cannot change of this setting; the admin port's token can."""
-    value = getattr(server, name)
-    return value.address if isinstance(value, Admin) else value
-
-
-def reloader(front: Front, compiler: Compiler, folder: Path, *, watch: bool) -> Reloader:
+def reloader(taker: Taker, policy: Path, folder: Path, *, watch: bool) -> Reloader:
     """One that keeps its state in `folder`."""
-    policy = front.app.policy
-    return Reloader(front, compiler, State.of(policy.path), Record(folder), Revisions(folder), watch)
+    return Reloader(taker, State.of(policy), Record(folder), Revisions(folder), watch)

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from gateway.server.front import Front
 from gateway.state.record import State
-from gateway.telemetry.metrics.families import Counter
+from gateway.telemetry.metrics.families import Counter, Metrics
 from gateway.upstream import Upstream
 
 EVERY = 0.5  # seconds between two looks
@@ -21,9 +21,9 @@ CONNECTION = ("http.connection.state", "server.address", "server.port")
 class Sampler:
     """`start` and `stop` in the event loop whose lag it measures. A look costs some microseconds, whatever the traffic."""
 
-    def __init__(self, front: Front, reloads: Callable[[], State]) -> None:
+    def __init__(self, front: Front, reloads: Callable[[], State] | None) -> None:
+        """`reloads`: how they went, where this process is the one to count them."""
         self._front = front
-        self._reloads = reloads
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._followed: list[_Followed] = []
@@ -39,13 +39,8 @@ class Sampler:
         )
         self._replayed = metrics.counter("gateway.upstream.replays", "Requests sent again on another connection.", ("upstream",))
         self._keys = metrics.gauge("gateway.store.keys", "Keys that the limits in memory tell apart.").bind()
-        self._revision = metrics.gauge("gateway.policy.revision", "Of the policy in force; 0: it is not kept.", merge="worker").bind()
-        self._stale = metrics.gauge("gateway.policy.stale", "1 while a newer policy is refused.", merge="worker").bind()
-        self._reloaded = metrics.gauge("gateway.reload.time", "When the last reload ended, Unix time.", unit="s", merge="max").bind()
         self._dropped = metrics.counter("gateway.log.dropped", "Lines of a log that nobody read in time.", ("log",))
-        reloaded = metrics.counter("gateway.reloads", "Reloads of the policy.", ("result",))
-        self.follow(reloaded.bind(result="success"), lambda: reloads().ended - reloads().failed)
-        self.follow(reloaded.bind(result="failure"), lambda: reloads().failed)
+        self._reloads = None if reloads is None else ReloadSampler(metrics, reloads)
 
     def follow(self, counter: Counter, total: Callable[[], float]) -> None:
         """Count what something else counts already."""
@@ -74,11 +69,8 @@ class Sampler:
         app = self._front.app
         self._clients.set(self._front.connections)
         self._keys.set(app.store.keys)
-        state = self._reloads()
-        self._revision.set(state.revision)
-        self._stale.set(app.running.is_stale)
-        if state.last is not None:
-            self._reloaded.set(datetime.fromisoformat(state.last.time).timestamp())
+        if self._reloads is not None:
+            self._reloads.sample()
         self._look_at_upstreams()
         for followed in self._followed:
             followed.look()
@@ -95,6 +87,31 @@ class Sampler:
         for which, number in found.items():
             self._upstream.bind(**dict(zip(CONNECTION, which, strict=True))).set(number)
         self._connections = found
+
+
+class ReloadSampler:
+    """What the reloads of one gateway came to, however many processes took part in them."""
+
+    def __init__(self, metrics: Metrics, reloads: Callable[[], State]) -> None:
+        self._reloads = reloads
+        self._revision = metrics.gauge("gateway.policy.revision", "Of the policy in force; 0: it is not kept.", merge="worker").bind()
+        self._stale = metrics.gauge("gateway.policy.stale", "1 while a newer policy is refused.", merge="worker").bind()
+        self._reloaded = metrics.gauge("gateway.reload.time", "When the last reload ended, Unix time.", unit="s", merge="max").bind()
+        reloaded = metrics.counter("gateway.reloads", "Reloads of the policy.", ("result",))
+        self._followed = (
+            _Followed(reloaded.bind(result="success"), lambda: reloads().ended - reloads().failed),
+            _Followed(reloaded.bind(result="failure"), lambda: reloads().failed),
+        )
+
+    def sample(self) -> None:
+        """Look now."""
+        state = self._reloads()
+        self._revision.set(state.revision)
+        self._stale.set(state.last is not None and not state.last.ok)
+        if state.last is not None:
+            self._reloaded.set(datetime.fromisoformat(state.last.time).timestamp())
+        for followed in self._followed:
+            followed.look()
 
 
 class _Followed:

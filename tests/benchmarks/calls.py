@@ -120,7 +120,6 @@ async def one_request(policy: str, status: bytes) -> Calls:
         app = App(loads(policy), lines.write)
         listener = Listener(Address("127.0.0.1", 0))
         front = Front(app, [listener])
-        lines.start()
         await app.start()
         front.start()
         client = Client(listener.address.port)

@@ -10,6 +10,7 @@ import pytest
 
 import gateway.cli.run
 import gateway.demo
+import gateway.server.process
 from gateway.cli import main
 from gateway.config.policy import Policy
 from gateway.errors import ConfigError, Mistake
@@ -43,7 +44,7 @@ def test_run_serves_the_policy(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
         served.append(policy)
         return 7
 
-    monkeypatch.setattr(gateway.cli.run, "serve", serve)
+    monkeypatch.setattr(gateway.server.process, "serve", serve)
     (folder / "gateway.yaml").write_text(RIGHT)
     assert main(["run"]) == 7
     assert [policy.routes[0].name for policy in served] == ["/**"]
@@ -56,7 +57,7 @@ def test_run_tells_mistakes(folder: Path, monkeypatch: pytest.MonkeyPatch, capsy
     def serve(policy: Policy, *_: object, **__: object) -> int:
         raise ConfigError([Mistake("gateway.yaml", 1, 1, "", "refused late")])
 
-    monkeypatch.setattr(gateway.cli.run, "serve", serve)
+    monkeypatch.setattr(gateway.server.process, "serve", serve)
     (folder / "gateway.yaml").write_text(RIGHT)
     assert main(["run"]) == 1
     assert capsys.readouterr() == ("", "gateway.yaml:1:1: refused late\n")

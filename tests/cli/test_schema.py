@@ -37,8 +37,11 @@ UNSEEN = {
     "an anchor, a key or a merge, of which an editor sees only what results": ("document_duplicate", "document_merge_text"),
     "what one part says of another": (
         "entry_once_twice", "env_secret_names", "route_no_answer", "route_no_upstreams", "route_parameters", "route_same_match",
-        "route_upgrades_common", "route_without", "server_ports_same", "upstream_tls_pair",
+        "route_upgrades_common", "route_without", "server_ports_same", "server_recycle_alone", "store_alone", "store_ca",
+        "store_no_master", "store_nowhere", "store_twice",
+        "upstream_tls_pair",
     ),
+    "where a store is, inside a text": ("store_host", "store_sentinel", "store_url", "store_url_host"),
     "that a number is in range, inside a text": ("server_listen_ports", "upstream_numbers"),
     "what a plugin's code is": ("entry_files", "entry_observe"),
     "what the environment and files hold": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from gateway import errors
+from gateway.config.policy import loads
 from gateway.exchange import Attempt, End, Exchange, Headers
 from gateway.testing import Clock, FakeUpstream, exchange, host, load, pipeline, run
 
@@ -248,6 +250,121 @@ def test_any_note_can_be_written(value: object, written: object) -> None:
     ex = exchange()
     ex.note("odd", value=value)
     assert log(ex, End(200), {"fields": ["status"]}) == {"status": 200, "notes": [{"kind": "odd", "value": written}]}
+
+
+# Sampling
+
+
+def writes(end: End, settings: object, draw: float) -> dict[str, Any] | None:
+    bench = Bench({"fields": ["status"], **settings} if isinstance(settings, dict) else settings)
+    vars(bench.plugin)["random"] = lambda: draw
+    bench.plugin.on_end(exchange(), end)
+    return orjson.loads(bench.lines[0]) if bench.lines else None
+
+
+ORDINARY = [
+    End(200),
+    End(204),
+    End(206, duration=0.999),
+    End(301),
+    End(304),
+    End(404),  # the upstream's own
+    End(404, error=errors.NotFound()),
+    End(429, error=errors.QuotaExceeded()),
+]
+ALWAYS = [
+    End(101),
+    End(200, duration=1.0),  # slow
+    End(404, duration=1.0),
+    End(200, truncated=True),
+    End(200, error=CUT, truncated=True),
+    End(200, error=OSError("broken pipe")),
+    End(None),  # the client had left
+    End(None, error=errors.ClientGone()),
+    End(400, error=errors.BadRequest()),
+    End(401, error=errors.Unauthorized()),
+    End(403),
+    End(408),
+    End(413, error=errors.PayloadTooLarge(1)),
+    End(418),
+    End(500),
+    End(502, error=errors.BadGateway()),
+    End(503, error=errors.Unavailable()),
+]
+
+
+def ended(end: End) -> str:
+    return f"{end.status}-{type(end.error).__name__}-{end.duration:g}-{'cut' if end.truncated else 'whole'}"
+
+
+@pytest.mark.parametrize("end", ORDINARY, ids=ended)
+def test_a_share_of_what_is_ordinary_which_its_lines_tell(end: End) -> None:
+    assert writes(end, {"sample": "10%"}, 0.0999) == {"status": end.status, "sample": 0.1}
+    assert writes(end, {"sample": "10%"}, 0.1) is None
+    assert writes(end, {"sample": "0%"}, 0.0) is None
+    assert writes(end, {}, 0.999999) == {"status": end.status}
+
+
+@pytest.mark.parametrize("end", ALWAYS, ids=ended)
+def test_what_is_slow_or_has_failed_is_always_written(end: End) -> None:
+    for sample in ("0%", "10%", "100%"):
+        line = writes(end, {"sample": sample}, 0.999999)
+        assert line == ({} if end.status is None else {"status": end.status})
+
+
+def test_how_slow_is_slow() -> None:
+    assert writes(End(200, duration=0.25), {"sample": "0%", "slow": "250ms"}, 0.5) == {"status": 200}
+    assert writes(End(200, duration=0.2499), {"sample": "0%", "slow": "250ms"}, 0.5) is None
+
+
+def test_counts_can_be_corrected() -> None:
+    bench = Bench({"fields": ["status"], "sample": "5%"})
+    for _ in range(20_000):
+        bench.plugin.on_end(exchange(), End(200))
+    counted = sum(1 / orjson.loads(line)["sample"] for line in bench.lines)
+    assert 17_000 < counted < 23_000  # 3,000 are six of its standard deviations and a half
+
+
+# Files
+
+
+def test_several_with_files_of_their_own(tmp_path: Path) -> None:
+    logs: dict[Path, list[bytes]] = {}
+    lines: list[bytes] = []
+    given = host(lines=lines, logs=logs)
+    settings: list[dict[str, object]] = [
+        {"fields": ["status"]},
+        {"fields": ["path"], "file": str(tmp_path / "a.log")},
+        {"fields": ["method"], "file": str(tmp_path / "b.log")},
+        {"fields": ["client"], "file": str(tmp_path / "b.log")},
+    ]
+    run(pipeline(*(load("access_log", one, host=given) for one in settings)), exchange("GET", "/a"))
+    assert lines == [b'{"status":404}\n']
+    assert logs == {tmp_path / "a.log": [b'{"path":"/a"}\n'], tmp_path / "b.log": [b'{"client":"192.0.2.1"}\n', b'{"method":"GET"}\n']}
+
+
+def test_a_list_may_hold_several_and_a_route_s_own_replace_them() -> None:
+    text = """
+version: 1
+upstreams: {a: {targets: "http://127.0.0.1:1"}}
+plugins: [request_id, access_log, access_log: {file: all.log}, security_headers]
+routes:
+  - {name: common, match: /a, upstream: a}
+  - {name: own, match: /b, upstream: a, plugins: [access_log: {file: b.log}, access_log: {file: c.log}]}
+  - {name: none, match: /c, upstream: a, without: access_log}
+"""
+    policy = loads(text.replace("access_log: {file", "{access_log: {file").replace(".log}", ".log}}"), path="/policy/gateway.yaml")
+    found = {}
+    for route in policy.routes:
+        found[route.name] = [
+            getattr(entry.settings, "file", None) and entry.settings.file.name if entry.name == "access_log" else entry.name  # type: ignore[attr-defined]
+            for entry in policy.entries_for(route)
+        ]
+    assert found == {
+        "common": ["request_id", None, "all.log", "security_headers"],
+        "own": ["request_id", "b.log", "c.log", "security_headers"],
+        "none": ["request_id", "security_headers"],
+    }
 
 
 text = st.text(st.characters(exclude_categories=[]), max_size=50)

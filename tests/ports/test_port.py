@@ -244,7 +244,7 @@ def settings(**server: Any) -> ServerSettings:
 
 
 async def test_no_port_is_opened_that_the_policy_does_not_name() -> None:
-    assert opening.ports(settings(), settings, Control()) == []
+    assert opening.ports(settings(), lambda: None, Control()) == []
 
 
 async def test_an_address_that_cannot_be_had_is_named_and_none_stays_open() -> None:
@@ -254,7 +254,7 @@ async def test_an_address_that_cannot_be_had_is_named_and_none_stays_open() -> N
     free.close()
     bound = settings(observe=f"127.0.0.1:{number}", admin=f"127.0.0.1:{taken.getsockname()[1]}")
     with taken, pytest.raises(OSError, match=r"cannot listen on 127\.0\.0\.1:\d+ \(server\.admin\)"):
-        opening.ports(bound, lambda: bound, Control())
+        opening.ports(bound, lambda: bound.admin, Control())
     socket.create_server(("127.0.0.1", number)).close()
 
 
@@ -270,7 +270,7 @@ async def test_an_address_that_cannot_be_had_is_named_and_none_stays_open() -> N
 )
 async def test_the_token_follows_a_reload_and_never_opens_what_was_closed(now: Any, token: str) -> None:
     bound = settings(admin={"address": "127.0.0.1:0", "token": OLD})
-    (one,) = opening.ports(bound, lambda: settings(admin=now), Control())
+    (one,) = opening.ports(bound, lambda: settings(admin=now).admin, Control())
     await one.start()
     statuses = {}
     for sent_token in (OLD, NEW, ""):

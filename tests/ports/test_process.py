@@ -142,7 +142,13 @@ async def test_the_log_level_until_the_next_reload(tmp_path: Path, monkeypatch: 
         assert await ask(admin, "/log-level") == (200, {"level": "info"})
         assert await ask(admin, "/log-level", "PUT", {"level": "error"}) == (200, {"level": "error"})
         assert await ask(admin, "/log-level") == (200, {"level": "error"})
-        for body in ({"level": "loud"}, {}, {"level": 3}):
+        one = {"level": "debug", "logger": "gateway.server"}
+        assert await ask(admin, "/log-level", "PUT", one) == (200, {"level": "error", "loggers": {"gateway.server": "debug"}})
+        assert await ask(admin, "/log-level", "PUT", {"level": "policy"}) == (200, {"level": "info"})
+        await ask(admin, "/log-level", "PUT", one)
+        await ask(admin, "/log-level", "PUT", {"level": "error"})
+        none = {"level": "debug", "logger": "gateway.no.such"}
+        for body in ({"level": "loud"}, {}, {"level": 3}, {"level": "debug", "logger": 3}, {**one, "level": "policy"}, none):
             assert (await ask(admin, "/log-level", "PUT", body))[0] == 422
         quiet = process.log
         await ask(admin, "/log-level", token="wrong")  # a warning, which is not written now
@@ -245,6 +251,9 @@ async def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     async with gateway(policy(admin=port), tmp_path, monkeypatch) as (process, _, _):
         assert await command(tmp_path, "log-level", "debug") == (0, "debug\n", "")
         assert await command(tmp_path, "log-level") == (0, "debug\n", "")
+        told = "debug\ngateway.server: warning\n"
+        assert await command(tmp_path, "log-level", "warning", "--logger", "gateway.server") == (0, told, "")
+        assert await command(tmp_path, "log-level", "policy") == (0, "info\n", "")
         code, out, err = await command(tmp_path, "status")
         assert (code, err) == (0, "")
         lines = out.splitlines()

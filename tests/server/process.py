@@ -26,6 +26,10 @@ class GatewayProcess:
         self.ports: list[int] = []
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def port(self) -> int:
         return self.ports[0]
 

@@ -18,7 +18,9 @@ from gateway.app import App
 from gateway.config.policy import load
 from gateway.plugin import Plugin
 from gateway.server.compile import Compiler
+from gateway.server.reading import bound
 from gateway.server.reload import Reloader, reloader
+from gateway.server.succession import Succession
 from gateway.state.record import Reload, running
 from tests.http.recording import SILENCE, RawUpstream, Received, Step
 from tests.support import Answer, RawClient, Running, gateway, raw
@@ -49,7 +51,8 @@ async def reloading(policy: str, folder: Path) -> AsyncIterator[Reloading]:
     path.write_text(policy)
     async with gateway(policy, path=path) as found:
         compiler = Compiler(partial(load, path), found.app.policy, found.lines.append)
-        made = reloader(found.front, compiler, folder / "state", watch=False)
+        succession = Succession(found.front, compiler, bound(found.app.policy))
+        made = reloader(succession, path, folder / "state", watch=False)
         task = asyncio.create_task(made.run())
         try:
             await until(lambda: running(folder / "state") is not None)
@@ -57,7 +60,8 @@ async def reloading(policy: str, folder: Path) -> AsyncIterator[Reloading]:
         finally:
             task.cancel()
             await asyncio.wait([task])
-            await made.stop()
+            made.stop()
+            await succession.stop()
 
 
 async def until(holds: Callable[[], object]) -> None:
@@ -288,7 +292,9 @@ async def test_a_folder_that_cannot_be_written_costs_a_warning(tmp_path: Path, c
     path.write_text(responding("old"))
     (tmp_path / "state").write_text("a file where the folder should be")
     async with gateway(responding("old"), path=path) as found:
-        made = reloader(found.front, Compiler(partial(load, path), found.app.policy, found.lines.append), tmp_path / "state", watch=False)
+        compiler = Compiler(partial(load, path), found.app.policy, found.lines.append)
+        succession = Succession(found.front, compiler, bound(found.app.policy))
+        made = reloader(succession, path, tmp_path / "state", watch=False)
         task = asyncio.create_task(made.run())
         for body in ("new", "newer"):
             path.write_text(responding(body))
@@ -296,7 +302,8 @@ async def test_a_folder_that_cannot_be_written_costs_a_warning(tmp_path: Path, c
             assert (await raw(found.port, GET))[0].body == body.encode()
         task.cancel()
         await asyncio.wait([task])
-        await made.stop()
+        made.stop()
+        await succession.stop()
     warnings = [record.message for record in caplog.records if record.levelno == logging.WARNING and "cannot be" in record.message]
     assert len(warnings) == 2  # the state, and the revisions
 

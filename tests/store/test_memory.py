@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.store.memory import Algorithm, Decision, Limiter, MemoryStore
+from gateway.store.algorithms import Limiter
+from gateway.store.contract import Algorithm, Decision, LimitSpec
+from gateway.store.memory import MemoryStore
 from gateway.testing import Clock
 
 ALGORITHMS: tuple[Algorithm, ...] = ("sliding", "log")
@@ -32,7 +34,7 @@ class Bench:
     ) -> None:
         self.clock = Clock(start / 1e6)
         self.time = start
-        self.limiter: Limiter = MemoryStore(self.clock, max_keys).limiter(limit, window / 1e6, algorithm)
+        self.limiter: Limiter = MemoryStore(self.clock, max_keys).limiter(LimitSpec("", limit, window / 1e6, algorithm))
 
     def move(self, microseconds: int) -> None:
         self.time += microseconds
@@ -143,7 +145,7 @@ def test_retry_after_and_reset_are_true(algorithm: Algorithm, limit: int, walk: 
 )
 def test_decisions(algorithm: Algorithm, limit: int, window: float, hits: list[float], expected: Decision) -> None:
     clock = Clock(0.0)
-    limiter = MemoryStore(clock).limiter(limit, window, algorithm)
+    limiter = MemoryStore(clock).limiter(LimitSpec("", limit, window, algorithm))
     for clock.now in hits:
         decision = limiter.hit("a")
     assert decision == expected
@@ -185,7 +187,7 @@ def test_a_clock_that_goes_back_stood_still(algorithm: Algorithm, limit: int, ba
 def test_any_clock(algorithm: Algorithm, now: float, window: float) -> None:
     """Times that are no whole microseconds: what was promised holds within one."""
     clock = Clock(now)
-    limiter = MemoryStore(clock).limiter(1, window, algorithm)
+    limiter = MemoryStore(clock).limiter(LimitSpec("", 1, window, algorithm))
     limiter.hit("a")
     wait = limiter.hit("a").retry_after
     clock.now = now + wait - 2e-6
@@ -347,18 +349,18 @@ def test_a_log_holds_no_more_than_it_needs() -> None:
 def test_who_shares_counts() -> None:
     """The same name for the same limit, as long as one is left who uses it: so counts outlive a reload."""
     store = MemoryStore(Clock())
-    old = store.limiter(2, 60.0, "sliding", "login")
+    old = store.limiter(LimitSpec("login", 2, 60.0, "sliding"))
     old.hit("a")
-    assert store.limiter(2, 60.0, "sliding", "login").peek("a").remaining == 1
+    assert store.limiter(LimitSpec("login", 2, 60.0, "sliding")).peek("a").remaining == 1
     for other in (
-        store.limiter(3, 60.0, "sliding", "login"),
-        store.limiter(2, 61.0, "sliding", "login"),
-        store.limiter(2, 60.0, "log", "login"),
-        store.limiter(2, 60.0, "sliding", "register"),
-        store.limiter(2, 60.0, "sliding"),
+        store.limiter(LimitSpec("login", 3, 60.0, "sliding")),
+        store.limiter(LimitSpec("login", 2, 61.0, "sliding")),
+        store.limiter(LimitSpec("login", 2, 60.0, "log")),
+        store.limiter(LimitSpec("register", 2, 60.0, "sliding")),
+        store.limiter(LimitSpec("", 2, 60.0, "sliding")),
     ):
         assert other.peek("a").reset == 0.0
-    assert store.limiter(2, 60.0) is not store.limiter(2, 60.0)
+    assert store.limiter(LimitSpec("", 2, 60.0)) is not store.limiter(LimitSpec("", 2, 60.0))
     del old
     gc.collect()
-    assert store.limiter(2, 60.0, "sliding", "login").peek("a").remaining == 2
+    assert store.limiter(LimitSpec("login", 2, 60.0, "sliding")).peek("a").remaining == 2

@@ -1,0 +1,31 @@
+"""What runs inside Redis. Each script is made of files beside this one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha1
+from importlib.resources import files
+
+VERSION = 1
+"""Part of the keys: a state that another version of these scripts wrote is never read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Its source, and the digest by which Redis knows it."""
+
+    source: str
+    sha: bytes
+
+
+def _script(*names: str) -> Script:
+    source = "\n".join((files(__name__) / f"{name}.lua").read_text("utf-8") for name in names)
+    return Script(source, sha1(source.encode(), usedforsecurity=False).hexdigest().encode())
+
+
+LIMITS = _script("ours", "sliding", "log", "token_bucket", "fixed", "limits")
+LEASE = _script("lease")
+RENEW = _script("renew")
+BEAT = _script("beat")
+MEMBER = _script("member")
+ALL = (LIMITS, LEASE, RENEW, BEAT, MEMBER)

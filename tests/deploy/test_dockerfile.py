@@ -1,0 +1,37 @@
+"""The image's health check and ports agree with the policy that is in it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from gateway.config.policy import load
+from tests.deploy.files import ROOT
+from tests.deploy.serving import serving
+
+TEXT = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
+(CHECK,) = (json.loads(found) for found in re.findall(r"^HEALTHCHECK .* CMD (\[.*\])$", TEXT, re.MULTILINE))
+(COMMAND,) = (json.loads(found) for found in re.findall(r"^CMD (\[.*\])$", TEXT, re.MULTILINE))
+
+
+def test_the_ports_are_those_of_the_policy() -> None:
+    server = load(ROOT / "gateway.yaml").server
+    assert server.observe is not None
+    ports = [str(server.listen[0].port), server.observe.address.rpartition(":")[2]]
+    assert re.findall(r"^EXPOSE (.*)$", TEXT, re.MULTILINE) == [" ".join(ports)]
+    assert f'"OBSERVE_PORT", "{ports[1]}"' in CHECK[2]
+
+
+async def test_the_health_check_tells_a_gateway_from_none(tmp_path: Path) -> None:
+    def code(port: int) -> int:
+        return subprocess.run(
+            [sys.executable, *CHECK[1:]], env={"OBSERVE_PORT": str(port)}, capture_output=True, timeout=30, check=False
+        ).returncode
+
+    async with serving(COMMAND, (ROOT / "gateway.yaml").read_text(), {"/etc/gateway": tmp_path}, {}) as gateway:
+        assert code(gateway.observe) == 0
+        port = gateway.observe
+    assert code(port) == 1

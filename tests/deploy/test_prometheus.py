@@ -1,0 +1,108 @@
+"""A real Prometheus beside a real gateway: what it has counted is what was sent, its rules and the dashboard's queries work."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.deploy.dashboard import QUERIES, filled
+from tests.deploy.files import needs
+from tests.deploy.prometheus import PATIENCE, Prometheus, prometheus
+from tests.server.process import running
+from tests.test_tour import free_ports
+
+pytestmark = [pytest.mark.slow, needs("prometheus")]
+
+COUNT = "http_server_request_duration_seconds_count"
+ROUND = [
+    ("GET", "/leads/{id}", "/leads/1", 200),
+    ("GET", "/leads/{id}", "/leads/2", 200),
+    ("POST", "/leads", "/leads", 201),
+    ("PUT", "/leads", "/leads", 429),
+    ("GET", "/down", "/down", 502),
+    ("GET", "", "/nowhere", 404),
+]
+ROUNDS = 150
+CLIENTS = 8
+
+
+def policy(nobody: int) -> str:
+    return f"""version: 1
+server: {{listen: 127.0.0.1:0, observe: 127.0.0.1:0}}
+upstreams: {{down: {{targets: "http://127.0.0.1:{nobody}"}}}}
+plugins: [metrics]
+routes:
+  - {{match: "GET /leads/{{id}}", plugins: [respond: {{status: 200, body: one}}]}}
+  - {{match: POST /leads, plugins: [respond: 201]}}
+  - {{match: PUT /leads, plugins: [respond: 429]}}
+  - {{match: /down, upstream: down}}
+"""
+
+
+async def send(port: int) -> Counter[tuple[str, str, str]]:
+    """ROUNDS rounds by several clients at once: how many answers of each method, route and status came."""
+    came: Counter[tuple[str, str, str]] = Counter()
+    rounds = iter(range(ROUNDS))
+
+    async def client(session: aiohttp.ClientSession) -> None:
+        for _ in rounds:
+            for method, route, path, status in ROUND:
+                async with session.request(method, path, data=b"lead" if method != "GET" else None) as answer:
+                    assert answer.status == status
+                    await answer.read()
+                    came[method, route, str(answer.status)] += 1
+
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+        await asyncio.gather(*(client(session) for _ in range(CLIENTS)))
+    return came
+
+
+async def counted(server: Prometheus) -> dict[tuple[str, str, str], float]:
+    found = await server.query(f"sum by (http_request_method, http_route, http_response_status_code) ({COUNT})")
+    return {
+        (one.get("http_request_method", ""), one.get("http_route", ""), one.get("http_response_status_code", "")): n for one, n in found
+    }
+
+
+async def test_prometheus_has_counted_what_was_sent(tmp_path: Path) -> None:
+    (nobody,) = free_ports(1)
+    async with running(policy(nobody), tmp_path) as gateway:
+        found = re.search(r"observe port on http://127\.0\.0\.1:(\d+)", gateway.log)
+        assert found is not None
+        async with prometheus(tmp_path, int(found[1])) as server:
+            await server.looked()
+            before = await counted(server)
+            assert before == {}
+            came = await send(gateway.port)
+            await server.looked()
+            assert await counted(server) == came and came.total() == ROUNDS * len(ROUND)
+            assert await server.query(f"sum({COUNT}) - sum(http_server_request_duration_seconds_bucket{{le='+Inf'}})") == [({}, 0)]
+            assert await server.query("sum(http_server_request_body_size_bytes_sum)") == [({}, ROUNDS * 2 * len("lead"))]
+            attempts = await server.query("sum by (error_type, server_port) (http_client_request_duration_seconds_count)")
+            assert attempts == [({"error_type": "upstream-unreachable", "server_port": str(nobody)}, ROUNDS)]
+
+            await send(gateway.port)
+            await server.looked()
+            assert await counted(server) == {key: 2 * n for key, n in came.items()}
+
+            await asks(server)
+
+
+async def asks(server: Prometheus) -> None:
+    """Every rule could be evaluated, and every query of the dashboard is answered."""
+    async with asyncio.timeout(PATIENCE):
+        while not await server.query("job:gateway_errors:ratio_rate5m > 0") or any(
+            rule["health"] == "unknown" for rule in await server.rules()
+        ):
+            await asyncio.sleep(0.1)
+    assert [(rule["name"], rule.get("lastError")) for rule in await server.rules() if rule["health"] != "ok"] == []
+    ((_, share),) = await server.query("job:gateway_errors:ratio_rate5m")
+    assert share == pytest.approx(1 / len(ROUND))
+    empty = {query.panel for query in QUERIES if not await server.query(filled(query.expression))}
+    # Nothing was cut short, observed, or refused before it was a route's, and the upstream never said 5xx; alerts take their time.
+    assert empty - {"Alerts"} == {"Errors by route", "Failed attempts", "Refused before any route", "Would have been refused"}

@@ -1,0 +1,139 @@
+"""Gateways that share a real Valkey over a network that is not there: delays are drawn, and time passes when the test says so.
+
+The scripts are the real ones but for the clock, which they read from a key. What expires does so by the server's own clock: windows are
+long, and pass in no time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from typing import Any
+
+from gateway.store.contract import StoreAway
+from gateway.store.redis.address import Address
+from gateway.store.redis.bound import Bound
+from gateway.store.redis.limits import Asked, Impatient, RedisLimits
+from gateway.store.redis.link import Link
+from gateway.store.redis.scripts import Script
+from gateway.store.redis.telling import Telling
+from tests.store.servers import Server
+
+CLOCK = "clock"
+
+
+def on_virtual_clock(script: Script) -> str:
+    source = script.source.replace("redis.call('TIME')", f"redis.call('HMGET', '{CLOCK}', 's', 'us')")
+    assert source != script.source
+    return source
+
+
+class AtOnce:
+    """As much of a loop as a future needs, whose callbacks are called when it is done."""
+
+    def get_debug(self) -> bool:
+        return False
+
+    def call_soon(self, callback: Callable[..., object], *arguments: Any, context: object = None) -> None:
+        callback(*arguments)
+
+
+class Network:
+    """`at` so many microseconds something happens; `run` until nothing does. `now` is the server's clock."""
+
+    def __init__(self, server: Server, now: int = 1_767_225_600_000_000) -> None:
+        self.server = server
+        self.now = now
+        self._events: list[tuple[int, int, Callable[[], None]]] = []
+        self._count = 0
+
+    def at(self, time: float, event: Callable[[], None]) -> None:
+        self._count += 1
+        heapq.heappush(self._events, (int(time), self._count, event))
+
+    def run(self, until: int | None = None) -> None:
+        while self._events and (until is None or self._events[0][0] <= until):
+            self.now, _, event = heapq.heappop(self._events)
+            event()
+        self.now = self.now if until is None else until
+
+    def evaluate(self, script: Script, keys: list[Any], arguments: list[Any]) -> Any:
+        self.server.say("HSET", CLOCK, "s", self.now // 1_000_000, "us", self.now % 1_000_000)
+        return self.server.say("EVAL", on_virtual_clock(script), len(keys), *keys, *arguments)
+
+
+class VirtualLink(Link):
+    """A gateway's line to the server. `delay` draws microseconds of one way; replies come in order. `skew`: its clock is so wrong."""
+
+    def __init__(self, network: Network, gateways: int, delay: Callable[[], int], skew: int = 0) -> None:
+        super().__init__(Address("virtual"), lambda: (network.now + skew) / 1e6)
+        self._offset = 0
+        self._network = network
+        self._delay = delay
+        self._is_there = True
+        self._last_there = self._last_back = 0
+        self._unanswered: dict[Callable[[Any], None], None] = {}
+        self.gateways, self.is_new, self.connections = gateways, False, 1
+
+    @property
+    def is_up(self) -> bool:
+        return self._is_there
+
+    @property
+    def is_slow(self) -> bool:
+        return not self._is_there
+
+    def now(self) -> int:
+        return round(self._clock() * 1e6)
+
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        self._network.at(self._network.now + seconds * 1e6, call)
+
+    def future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=AtOnce())  # type: ignore[arg-type]
+
+    def evaluate(self, script: Script, keys: list[Any], arguments: list[Any], done: Callable[[Any], None]) -> None:
+        if not self._is_there:
+            done(StoreAway("cut"))
+            return
+        self._last_there = there = max(self._last_there, self._network.now + self._delay())
+
+        self._unanswered[done] = None
+
+        def arrive() -> None:
+            if done in self._unanswered:
+                reply = self._network.evaluate(script, keys, arguments)
+                self._last_back = max(self._last_back, self._network.now + self._delay())
+                self._network.at(self._last_back, lambda: answer(reply))
+
+        def answer(reply: Any) -> None:
+            if done in self._unanswered:
+                del self._unanswered[done]
+                done(reply)
+
+        self._network.at(there, arrive)
+
+    def cut(self) -> None:
+        self._is_there = False
+        unanswered, self._unanswered = list(self._unanswered), {}
+        for done in unanswered:
+            done(StoreAway("cut"))
+
+    def mend(self) -> None:
+        self._is_there = True
+        self.connections += 1
+        for up in self.on_up:
+            up()
+
+
+class Patient(Impatient):
+    """Waits for ever."""
+
+    def add(self, asked: Asked) -> None:
+        pass
+
+
+def limits(link: VirtualLink, bound: Bound) -> RedisLimits:
+    """Whose requests wait for Redis as long as it takes."""
+    return RedisLimits((bound,), link, Telling(link), Patient(link))
