@@ -27,7 +27,9 @@ run: $(BASE)
 	@exec $(BIN)/gateway demo --port $(LEADS_PORT) --with-gateway gateway.yaml
 
 test: $(TEST)
-	@command -v curl >/dev/null || echo "curl is not installed: the README's commands will be left out"
+	@for tool in curl promtool prometheus redis-server systemd-analyze; do \
+	    command -v $$tool >/dev/null || echo "$$tool is not installed: the tests that need it will be left out"; \
+	done
 	@if $(BIN)/python -m pytest $(ARGS); then \
 	    echo "everything asked for passed (a line SKIPPED above says what was left out, and why). Next: make lint, make run"; \
 	else \

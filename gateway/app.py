@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gateway.blocks import Blocks
 from gateway.checks import Check
 from gateway.config.policy import EntrySettings, Policy, RouteSettings
 from gateway.config.store import StoreSettings
@@ -27,6 +28,7 @@ from gateway.span import Traces
 from gateway.stamp import Stamp, stamp
 from gateway.store.contract import Store
 from gateway.store.memory import MemoryStore
+from gateway.store.operations import BLOCKS
 from gateway.store.redis.store import RedisStore
 from gateway.telemetry.files import LineFile, LineFiles
 from gateway.telemetry.metrics.families import Metrics
@@ -69,6 +71,7 @@ class App:
         self.running = Running()
         self.clock = clock  # seconds, monotonic
         self.store: Store = self._store(store or self._new_store, before)
+        self._blocks = Blocks(self.store.shared_set(BLOCKS), time.time)
         self.control: Control = before.control if before is not None else control or Control()
         self._write_line = write_line
         self._files: LineFiles | None = files if before is None else before._files
@@ -109,8 +112,13 @@ class App:
         await self.running.stop()
 
     def find(self, ex: Exchange) -> Pipeline:
-        """The pipeline of the route that `ex` belongs to; without one, the common plugins around a 404 or 405."""
+        """The pipeline of the route that `ex` belongs to.
+
+        Without one, the common plugins around a 404 or 405; around a 403, of a client that is blocked.
+        """
         try:
+            if self._blocks.shared.members:
+                self._blocks.check(ex.client)
             route = self.router.find(ex)
         except GatewayError as error:
             ex.failure = error

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping
+from random import getrandbits
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -403,7 +403,7 @@ class End:
 
 def new_id() -> str:
     """128 random bits in hex. Not a secret: a name to find one exchange by."""
-    return f"{random.getrandbits(128):032x}"
+    return getrandbits(128).to_bytes(16).hex()
 
 
 def problem(error: GatewayError, request_id: str) -> Reply:

@@ -39,7 +39,7 @@ class Registry:
     def __iter__(self) -> Iterator[str]:
         return iter(sorted({*self._builtin, *self._own}))
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name: object) -> bool:
         return name in self._builtin or name in self._own
 
     def load(self, name: str) -> PluginClass:

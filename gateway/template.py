@@ -9,6 +9,8 @@ REST = "/**"
 
 PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _UNREACHABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\\%?#*{}]")
+_FOREIGN = re.compile(r":([A-Za-z_][A-Za-z0-9_]*)|<(?:[a-z]+:)?([A-Za-z_][A-Za-z0-9_]*)>")
+"""Parameters as Express and Flask write them."""
 _SEGMENTPARAMETERS = re.compile(r";[^/]*")
 
 
@@ -49,18 +51,20 @@ def parse(path: str, *, loose: bool = True) -> Template:
             _check_literal(segment, loose)
             segments.append(segment)
     if len({name for _, name in names}) < len(names):
-        raise ValueError(f'"{path}" uses one name for two parameters')
+        raise ValueError(f'"{path}" uses one name for two parameters; give each its own')
     return Template(tuple(segments), tuple(names), rest, slash)
 
 
 def _check_literal(segment: str, loose: bool) -> None:
     if segment in ("", ".", ".."):
         raise ValueError("a path has no empty and no dot segments; they are gone before routes are compared")
+    if foreign := _FOREIGN.fullmatch(segment):
+        raise ValueError(f'"{segment}" is no parameter; write {{{foreign[1] or foreign[2]}}}')
     if unreachable := _UNREACHABLE.search(segment):
         hint = {
             "%": "write the character itself, not its escape",
             "?": "write conditions on the query under `query`",
-            "*": "only a path's end can be open, written /**",
+            "*": "write {name} for any one segment; only a path's end can be open, written /**",
             "#": "no client sends what follows a #",
             "\\": "segments are parted by /",
         }

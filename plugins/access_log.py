@@ -6,7 +6,6 @@ import random
 import re
 import time
 from collections.abc import Callable
-from operator import itemgetter
 from typing import Annotated, Any, Literal, get_args
 
 import orjson
@@ -91,22 +90,23 @@ class AccessLog(Plugin[AccessLogSettings]):
         self._mask = host.mask
         self.random: Callable[[], float] = random.random
         self._fields = settings.fields
-        places = [FIELDS.index(name) for name in settings.fields]
-        self._choose: Callable[[tuple[object, ...]], tuple[object, ...]] = itemgetter(*places, places[0])  # of one place, no tuple comes
+        self._unasked = tuple(name for name in FIELDS if name not in settings.fields)
+        self._is_in_order = settings.fields == tuple(name for name in FIELDS if name in settings.fields)
         self._headers = tuple(name.lower() for name in settings.headers)
         self.now: Callable[[], float] = time.time  # the time of day: host.clock only knows how time passes
-        self._second = -1
+        self._second = 0  # of the prefix, in milliseconds
         self._prefix = ""
 
     def on_end(self, ex: Exchange, end: End) -> None:
         sampled = self._sample < 1 and self._is_ordinary(end)
         if sampled and self.random() >= self._sample:
             return
-        chosen = self._choose(_facts(self._time(), ex, end, self._mask))
-        line: dict[str, Any] = {}
-        for name, value in zip(self._fields, chosen, strict=False):
-            if value is not None:  # in the loop: before Python 3.12 a comprehension is a call
-                line[name] = value  # noqa: PERF403
+        line = _facts(self._time(), ex, end, self._mask)
+        if self._is_in_order:
+            for name in self._unasked:
+                line.pop(name, None)
+        else:
+            line = {name: line[name] for name in self._fields if name in line}
         if sampled:
             line["sample"] = self._sample
         if self._headers and (headers := self._chosen_headers(ex)):
@@ -128,9 +128,10 @@ class AccessLog(Plugin[AccessLogSettings]):
 
     def _time(self) -> str:
         """When the exchange ended, as RFC 3339 has it. All but the milliseconds is made once a second."""
-        second, millisecond = divmod(int(self.now() * 1000), 1000)
-        if second != self._second:
-            self._second = second
+        millisecond = int(self.now() * 1000) - self._second
+        if not 0 <= millisecond < 1000 or not self._prefix:
+            second, millisecond = divmod(millisecond + self._second, 1000)
+            self._second = second * 1000
             self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         return self._prefix + MILLISECONDS[millisecond]
 
@@ -147,34 +148,43 @@ def _short(text: str) -> str:
     return text if len(text) <= LONGEST else text[:LONGEST] + "..."
 
 
-def _facts(now: str, ex: Exchange, end: End, mask: Mask) -> tuple[object, ...]:
-    """What FIELDS name, in their order; None: not known. All of it, for choosing before would cost a call for each."""
+def _facts(now: str, ex: Exchange, end: End, mask: Mask) -> dict[str, Any]:
+    """What is known of FIELDS, in their order. All of it: to leave out what nobody asked for costs less than to ask for each."""
     status, attempts = end.status, end.attempts
     error = _word(end) if end.error is not None or end.truncated or status is None else None
-    agent = ex.headers.get(USER_AGENT)
-    return (
-        now,
-        "error" if error == "truncated" or (status is not None and status >= 500) else "info",
-        ex.method,
-        ex.scheme,
-        ex.host,
-        _short(mask.path(ex.path, ex.params) if ex.params else ex.path),
-        _short(mask.query(ex.query)) or None if ex.query else None,
-        status,
-        int(end.duration * 1e6 + 0.5) / 1000,
-        end.bytes_in,
-        end.bytes_out,
-        ex.client,
-        ex.request_id,
-        ex.trace_id or None,
-        ex.route or None,
-        attempts[-1].target if attempts else None,
-        len(attempts),
-        None if agent is None else _short(agent),
-        ex.consumer,
-        error,
-        None if end.error is None else _reason(end.error),
-    )
+    facts: dict[str, Any] = {
+        "time": now,
+        "level": "error" if error == "truncated" or (status is not None and status >= 500) else "info",
+        "method": ex.method,
+        "scheme": ex.scheme,
+        "host": ex.host,
+        "path": _short(mask.path(ex.path, ex.params) if ex.params else ex.path),
+    }
+    if ex.query:
+        facts["query"] = _short(mask.query(ex.query))
+    if status is not None:
+        facts["status"] = status
+    facts["duration_ms"] = int(end.duration * 1e6 + 0.5) / 1000
+    facts["bytes_in"] = end.bytes_in
+    facts["bytes_out"] = end.bytes_out
+    facts["client"] = ex.client
+    facts["request_id"] = ex.request_id
+    if ex.trace_id:
+        facts["trace_id"] = ex.trace_id
+    if ex.route:
+        facts["route"] = ex.route
+    if attempts:
+        facts["upstream"] = attempts[-1].target
+    facts["attempts"] = len(attempts)
+    if (agent := ex.headers.get(USER_AGENT)) is not None:
+        facts["user_agent"] = _short(agent)
+    if ex.consumer is not None:
+        facts["consumer"] = ex.consumer
+    if error is not None:
+        facts["error"] = error
+    if end.error is not None and (reason := _reason(end.error)):
+        facts["reason"] = reason
+    return facts
 
 
 def _word(end: End) -> str | None:
@@ -187,8 +197,8 @@ def _word(end: End) -> str | None:
     return error.slug if isinstance(error, GatewayError) else None if error is None else type(error).__name__
 
 
-def _reason(error: Exception) -> str | None:
-    return _short(error.reason if isinstance(error, GatewayError) else str(error)) or None
+def _reason(error: Exception) -> str:
+    return _short(error.reason if isinstance(error, GatewayError) else str(error))
 
 
 def _encode(line: dict[str, Any]) -> bytes:

@@ -41,12 +41,12 @@ PATIENCE = 5.0
 """Seconds for what the gateway says of itself, which may be asked of many processes."""
 
 
-_PATH = re.compile(r"(/[^/?#]+)*/?")
+_PATH = re.compile(r"(/[^/?#*{}]+)*/?")
 
 
 def _path(value: str) -> str:
     if _PATH.fullmatch(value) is None:
-        raise ValueError(f'"{value}" is no path; it begins with a slash, and has no query and no empty segments')
+        raise ValueError(f'"{value}" is no path; write where the answers begin, as in /health, without /**')
     return value
 
 

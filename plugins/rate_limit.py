@@ -147,7 +147,7 @@ class Limit(Settings):
     )
     max_over: Percent | None = Field(
         None,
-        description="How far all gateways on one store may go beyond the limit, so that most requests need not wait for the store, as in 5%. "
+        description="How far all gateways on one store may go beyond the limit, so that most requests need not wait for it, as in 5%. "
         "Without it, by nothing. A limit of which this share is less than one for each gateway is exact, too.",
     )
     on_failure: OnFailure | None = Field(
@@ -175,8 +175,8 @@ class Limit(Settings):
     def _fits_its_algorithm(cls, value: Any) -> Any:
         algorithm = value.get("algorithm", "sliding") if isinstance(value, dict) else None
         needed = NEEDS.get(algorithm) if isinstance(algorithm, str) else None  # type: ignore[call-overload]
-        if needed is None:
-            return value
+        if needed is None or not value.keys() <= cls.model_fields.keys():
+            return value  # an unknown key is told first: most likely it is the one that is missing
         strangers = [key for key in OWNERS if key in value and key not in (*needed, "time_zone" if algorithm == "fixed" else "")]
         wrong = [
             InitErrorDetails(
@@ -262,6 +262,11 @@ class RateLimitSettings(Limit):
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         one = {**handler(core_schema), "anyOf": [{"required": list(needed)} for needed in dict.fromkeys(NEEDS.values())]}
         return {**one, "type": ["object", "array"], "items": one, "minItems": 1}
+
+
+def _seconds(value: float) -> str:
+    """As people read it: 6467 and 0.25, not 6.47e+03."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 class RateLimit(Plugin[RateLimitSettings]):
@@ -489,10 +494,10 @@ class _Limiter:
 
     def verdict(self, decision: Decision) -> str:
         if not decision.allowed:
-            return f"refuses, for {decision.retry_after:.3g} s more"
+            return f"refuses, for {_seconds(decision.retry_after)} s more"
         limit = self.spec.limit
         used = limit - decision.remaining
-        return f"{used} of {limit} used, {decision.remaining} left, more in {decision.reset:.3g} s" if used else f"{limit} left"
+        return f"{used} of {limit} used, {decision.remaining} left, more in {_seconds(decision.reset)} s" if used else f"{limit} left"
 
 
 def _seen(soon: Future[Decisions]) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import trustme
+
 from gateway.app import App
 from gateway.config.policy import loads
 from gateway.exchange import Exchange
@@ -18,7 +20,28 @@ from gateway.server.listener import Address, Certificate, Listener
 from tests.http.client import Answer, RawClient, answers, raw
 from tests.http.recording import CLOSE, ECHO, RESET, RawUpstream, Received, ok
 
-__all__ = ["CLOSE", "ECHO", "RESET", "Answer", "RawClient", "RawUpstream", "Received", "Running", "answers", "gateway", "ok", "raw"]
+__all__ = [
+    "CLOSE",
+    "ECHO",
+    "RESET",
+    "Answer",
+    "RawClient",
+    "RawUpstream",
+    "Received",
+    "Running",
+    "answers",
+    "gateway",
+    "ok",
+    "raw",
+    "write_certificate",
+]
+
+
+def write_certificate(folder: Path) -> None:
+    """cert.pem and key.pem, for localhost."""
+    issued = trustme.CA().issue_cert("localhost")
+    issued.private_key_pem.write_to_path(str(folder / "key.pem"))
+    issued.cert_chain_pems[0].write_to_path(str(folder / "cert.pem"))
 
 
 @dataclass(slots=True)

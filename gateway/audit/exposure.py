@@ -8,10 +8,13 @@ from typing import Any
 
 from gateway.audit.subject import Subject, settings
 from gateway.config.address import address, is_loopback
-from gateway.config.masking import is_secret_key, is_secret_text
 from gateway.config.position import Path
+from gateway.config.secrecy import is_secret_key, is_secret_text
 from gateway.errors import Mistake, SecretMistake
 
+KEEPING: tuple[Path, ...] = (("server", "admin"), ("server", "debug"), ("store", "password"), ("store", "url"), ("telemetry",))
+"""Where a policy holds secrets, beside its plugins. Keys below `tls` are names of files."""
+_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s$]+@")
 _DEFAULT = re.compile(r"\$\{\w+:-[^}]+\}")
 
 
@@ -96,9 +99,9 @@ def secret_in_clear(subject: Subject) -> Iterator[Mistake]:
           - headers: {request: {set: {Authorization: Bearer kPq8wN3vXz}}}
     """
     shown: list[tuple[Any, Path]] = [(entry.shown, path) for entry, path in subject.entries()]
-    shown.append((subject.policy.shown(("server", "admin")), ("server", "admin")))
+    shown += [(subject.policy.shown(path), path) for path in KEEPING]
     for value, path in shown:
-        for place in _in_clear(value, path, ""):
+        for place in _in_clear(value, path, str(path[-1])):
             mistake = subject.at(place, "a secret stands in the file", "write ${NAME}, and set it in the environment")
             yield SecretMistake(mistake.file, mistake.line, mistake.column, mistake.path, mistake.why, mistake.hint)
 
@@ -111,7 +114,7 @@ def _in_clear(value: Any, path: Path, key: str) -> Iterator[Path]:
     elif isinstance(value, list):
         for n, inner in enumerate(value):
             yield from _in_clear(inner, (*path, n), key)
-    elif isinstance(value, str) and is_secret_key(key) and _is_secret(value):
+    elif isinstance(value, str) and ((is_secret_key(key) and _is_secret(value)) or _PASSWORD.search(value)):
         yield path
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.audit.answers import REFUSING, always_answers, may_refuse
-from gateway.audit.limits import AUTHENTICATING
 from gateway.audit.strictness import same_service
 from gateway.audit.subject import Lane, Subject, settings
 from gateway.config.policy import EntrySettings
@@ -14,6 +13,33 @@ from gateway.errors import Mistake
 
 SHORTEST = 32
 """Bytes of a secret for tokens (RFC 7518, section 3.2)."""
+KNOWING = ("authenticate", "forward_auth")
+"""Plugins that say who asks."""
+
+
+def unknown_consumer(subject: Subject) -> Iterator[Mistake]:
+    """A plugin counts or stores by consumer, and none above it says who that is.
+
+    Below `authenticate`, or `forward_auth` with a `consumer`, the consumer is known; above, all requests are nobody's. Move `authenticate`
+    above, or count `by: client`.
+    """
+    for lane in subject.lanes:
+        for n, entry in enumerate(lane.entries):
+            is_known = any(one.name in KNOWING for one in lane.entries[:n])
+            if not is_known and entry.name not in KNOWING and _asks_who(entry.shown):
+                yield entry.position.mistake("no plugin above says who the consumer is", f"write authenticate above {entry.name}")
+
+
+def _asks_who(shown: Any) -> bool:
+    """`by: consumer`, `by: {claim: ...}`, `by: [consumer, route]`, `authorized: per_consumer`, anywhere in the settings."""
+    if isinstance(shown, dict):
+        return any((key == "by" and _names_consumer(value)) or value == "per_consumer" or _asks_who(value) for key, value in shown.items())
+    return isinstance(shown, list) and any(map(_asks_who, shown))
+
+
+def _names_consumer(by: Any) -> bool:
+    words = by if isinstance(by, list) else [by]
+    return any(word == "consumer" or (isinstance(word, dict) and "claim" in word) for word in words)
 
 
 def late_authenticate(subject: Subject) -> Iterator[Mistake]:
@@ -31,7 +57,7 @@ def late_authenticate(subject: Subject) -> Iterator[Mistake]:
 
 
 def _gives_content(entry: EntrySettings) -> bool:
-    return may_refuse(entry) and not always_answers(entry) and entry.name not in REFUSING and entry.name not in AUTHENTICATING
+    return may_refuse(entry) and not always_answers(entry) and entry.name not in REFUSING and entry.name not in KNOWING
 
 
 def weak_secret(subject: Subject) -> Iterator[Mistake]:
@@ -96,7 +122,7 @@ def spoofable_identity(subject: Subject) -> Iterator[Mistake]:
 
 def _told(lane: Lane) -> set[str]:
     """The headers by which the route tells its upstream who asks."""
-    return {name.lower() for entry in lane.entries if entry.name in AUTHENTICATING for name in _names(entry)}
+    return {name.lower() for entry in lane.entries if entry.name in KNOWING for name in _names(entry)}
 
 
 def _taken_off(lane: Lane) -> set[str]:

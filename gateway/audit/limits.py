@@ -7,12 +7,11 @@ from typing import Any
 
 from gateway.audit.answers import always_answers
 from gateway.audit.subject import Subject, settings
+from gateway.audit.witness import Witnesses, taker
 from gateway.by import verified
 from gateway.config.sharing import limits_apart
 from gateway.errors import Mistake
 
-AUTHENTICATING = ("authenticate", "forward_auth")
-"""Plugins that say who asks."""
 LARGE = 64 << 20
 """Bytes. Who needs larger bodies on some route says so there; for every route it is an invitation."""
 
@@ -56,35 +55,6 @@ def _called(identity: Any) -> str:
     return {"body": "field of the body", "param": "path", "query": "query"}.get(type(identity).__name__.lower(), "header")
 
 
-def unknown_consumer(subject: Subject) -> Iterator[Mistake]:
-    """A limit counts by consumer or claim, and nothing above it authenticates.
-
-    Who asks is known only below `authenticate`. Above it, or without it, every request is counted by its client's address, as if
-    `by: client` had been written. Move the limit below, or write `by: client`.
-
-        routes:
-          - name: leads
-            match: /leads
-            upstream: leads
-            plugins: [{rate_limit: {limit: 10, window: 1m, by: consumer}}]
-    """
-    told: set[int] = set()
-    for lane in subject.lanes:
-        is_known = False
-        for entry in lane.entries:
-            is_known = is_known or entry.name in AUTHENTICATING
-            limits = settings(entry).limits if entry.name == "rate_limit" else [settings(entry)] if entry.name == "concurrency" else []
-            names = [name for limit in limits for one in limit.by if (name := _of_consumer(one))]
-            if names and not is_known and id(entry) not in told:
-                told.add(id(entry))
-                yield entry.position.mistake(f"nothing above knows a {names[0]}: all are counted by client", "move it below authenticate")
-
-
-def _of_consumer(identity: Any) -> str:
-    """What an identity asks of who was authenticated: "consumer", "claim" or nothing."""
-    return "consumer" if identity == "consumer" else "claim" if hasattr(identity, "claim") else ""
-
-
 def unshared_limit(subject: Subject) -> Iterator[Mistake]:
     """Each of several workers counts a rate limit for itself.
 
@@ -118,6 +88,27 @@ def limited_health(subject: Subject) -> Iterator[Mistake]:
         above = lane.entries[: lane.entries.index(health)] if health is not None else ()
         if health is not None and any(entry.name == "rate_limit" and entry.mode == "enforce" for entry in above):
             yield health.position.mistake("a rate_limit stands above this health check", "write without: [rate_limit] in this route")
+
+
+def misplaced_health(subject: Subject) -> Iterator[Mistake]:
+    """No probe gets to the health checks: their `path` is none that the route takes.
+
+    The plugin answers below its own `path`, `/health` unless another is written, and 404 to all else. Kubernetes takes that for a gateway
+    that is never ready. Write the same path in both.
+
+        routes:
+          - match: GET /healthz/**
+            plugins: [health]
+    """
+    witnesses = Witnesses(subject.router.routes)
+    for lane in subject.lanes:
+        for entry in lane.named("health") if lane.upstream is None else ():
+            base = settings(entry).path.rstrip("/")
+            probes = [witnesses.request(lane.route, "GET", path) for path in (base or "/", f"{base}/readiness", f"{base}/liveness")]
+            if not any(taker(subject.router, probe) is lane.route for probe in probes):
+                yield entry.position.mistake(
+                    f"no probe of {base or '/'} gets here", "write health: {path: ...}, with the path of this route"
+                )
 
 
 def large_body(subject: Subject) -> Iterator[Mistake]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -19,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv[:1] == ["demo"]:  # stands apart, with options of its own
         return int(importlib.import_module("gateway.demo").main(argv[1:]))
+    _speak_utf8()
     arguments = _parser().parse_args(argv)
     try:
         code = int(importlib.import_module(f"gateway.cli.{arguments.command.replace('-', '_')}").main(arguments))
@@ -26,7 +29,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `gateway plan | head`: the flush at exit shall find nothing to complain of
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EIO):
+            raise
+        sys.stderr.write(f"gateway {arguments.command}: the output cannot be written: {error.strerror}\n")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of it cannot be written at exit either
+        return MISTAKES
     return code
+
+
+def _speak_utf8() -> None:
+    """Whatever the locale: names in a policy are in any language, and JSON is UTF-8 (RFC 8259, section 8.1)."""
+    if sys.stdout is None:  # closed by the shell: >&-
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,6 +133,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     unblock = commands.add_parser("unblock", help="end the block of an address", description="End the block of an address or a network.")
     blocks = commands.add_parser("blocks", help="list who is blocked", description="List who is blocked, until when, and why.")
+    store.add_argument("action", choices=("ping", "info"), help="ping: how fast it answers; info: what it is, too")
+    limits.add_argument("action", choices=("show", "reset"), help="show: what is left; reset: begin anew")
+    limits.add_argument("key", metavar="KEY", help="what the limits count by: a client's address, as a rule")
+    block.add_argument("address", metavar="ADDRESS", help="an address or a network, as in 203.0.113.9 or 203.0.113.0/24")
+    block.add_argument("--for", dest="time", metavar="TIME", help="how long, as in 30m or 2h (default: for good)")
+    block.add_argument("--reason", default="", metavar="TEXT", help="kept with the block, for whoever finds it")
+    unblock.add_argument("address", metavar="ADDRESS", help="as gateway blocks lists it")
+    for command in (limits, block, unblock, blocks):
+        command.add_argument("--policy", default="gateway.yaml", metavar="FILE", help="the policy's file (default: %(default)s)")
     keys = commands.add_parser(
         "keys",
         help="make, list and revoke API keys",
@@ -139,15 +166,6 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("--label", action="append", default=[], metavar="NAME=VALUE", help="anything else; as often as needed")
     create.add_argument("--expires", metavar="TIME", help="how long it is good for, as in 90d (default: until it is revoked)")
     revoke.add_argument("key", metavar="KEY", help="its id, or the whole key")
-    store.add_argument("action", choices=("ping", "info"), help="ping: how fast it answers; info: what it is, too")
-    limits.add_argument("action", choices=("show", "reset"), help="show: what is left; reset: begin anew")
-    limits.add_argument("key", metavar="KEY", help="what the limits count by: a client's address, as a rule")
-    block.add_argument("address", metavar="ADDRESS", help="an address or a network, as in 203.0.113.9 or 203.0.113.0/24")
-    block.add_argument("--for", dest="time", metavar="TIME", help="how long, as in 30m or 2h (default: for good)")
-    block.add_argument("--reason", default="", metavar="TEXT", help="kept with the block, for whoever finds it")
-    unblock.add_argument("address", metavar="ADDRESS", help="as gateway blocks lists it")
-    for command in (limits, block, unblock, blocks):
-        command.add_argument("--policy", default="gateway.yaml", metavar="FILE", help="the policy's file (default: %(default)s)")
     for command in (run, check, plan, reload, revisions, status, store):
         command.add_argument("policy", nargs="?", default="gateway.yaml", help="the policy's file (default: %(default)s)")
     asking = (status, log_level, debug_token, store, limits, block, unblock, blocks)

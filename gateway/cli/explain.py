@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from gateway.cli import MISTAKES, OK, USAGE
+from gateway.cli import OK, USAGE
 from gateway.cli.asking import AdminPort, Refused, Unanswered, admin_port, asked
-from gateway.cli.mistakes import compiled, tell
+from gateway.cli.mistakes import compiled, failed, refused
 from gateway.cli.recalled import recalled
 from gateway.errors import ConfigError
 from gateway.rehearsal.explanation import explain, plain
@@ -27,13 +27,11 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         return _recall(arguments) if arguments.request is not None else _explain(arguments)
     except OSError as error:
-        sys.stderr.write(f"gateway explain: {arguments.data[1:]}: cannot be read: {error.strerror}\n")
+        return failed("explain", f"{arguments.data[1:]}: cannot be read: {error.strerror}", arguments.json, USAGE)
     except ValueError as error:
-        sys.stderr.write(f"gateway explain: {error}\n")
+        return failed("explain", error, arguments.json, USAGE)
     except ConfigError as error:
-        tell(error, sys.stderr)
-        return MISTAKES
-    return USAGE
+        return refused(error, arguments.json)
 
 
 def _recall(arguments: argparse.Namespace) -> int:
@@ -44,8 +42,7 @@ def _recall(arguments: argparse.Namespace) -> int:
         port = asked(arguments.policy, arguments.env_file)
         answer = port.ask("GET", f"/exchange?id={quote(arguments.request, safe='')}")
     except (Unanswered, Refused) as error:
-        sys.stderr.write(f"gateway explain: {error}\n")
-        return MISTAKES
+        return failed("explain", error, arguments.json)
     _tell(arguments, answer, "\n\n".join("\n".join(recalled(one)) for one in answer["exchanges"]))
     return OK
 
@@ -84,6 +81,10 @@ def _request(arguments: argparse.Namespace) -> Request:
     """Raises ValueError, and OSError for a body that cannot be read."""
     if arguments.url is None:
         raise ValueError("write METHOD and URL, as in gateway explain GET /api; or --request ID")
+    if arguments.method.upper() != arguments.method:
+        raise ValueError(f'"{arguments.method}" is no method; write {arguments.method.upper()}')
+    if arguments.url and not arguments.url.startswith(("/", "http://", "https://")) and arguments.url != "*":
+        raise ValueError(f'"{arguments.url}" is no URL; it begins with a slash, or with http://')
     headers = []
     for line in arguments.header:
         name, colon, value = line.partition(":")

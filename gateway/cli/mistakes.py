@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
+from gateway.cli import MISTAKES as WRONG
 from gateway.config.policy import Policy, load
 from gateway.errors import ConfigError, Mistake, SecretMistake
 
@@ -47,6 +51,25 @@ def tell(error: ConfigError, stream: TextIO) -> None:
         _tell_person([(mistake, "") for mistake in error.mistakes], MISTAKE, stream)
     else:
         stream.write(f"{error}\n")
+
+
+def refused(error: ConfigError, is_json: bool) -> int:
+    """The policy is wrong: in words on stderr, or, for a program, as an object where it reads the answer. The exit code."""
+    if is_json:
+        content = {"ok": False, "mistakes": [{"severity": "error", **asdict(mistake)} for mistake in error.mistakes]}
+        sys.stdout.write(json.dumps(content, ensure_ascii=False) + "\n")
+    else:
+        tell(error, sys.stderr)
+    return WRONG
+
+
+def failed(command: str, why: object, is_json: bool, code: int = WRONG) -> int:
+    """The command cannot do what it was asked: as `refused`. The exit code."""
+    if is_json:
+        sys.stdout.write(json.dumps({"ok": False, "error": str(why)}, ensure_ascii=False) + "\n")
+    else:
+        sys.stderr.write(f"gateway {command}: {why}\n")
+    return code
 
 
 def tell_warnings(findings: Sequence[Finding], stream: TextIO) -> None:

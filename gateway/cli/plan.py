@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.cli import MISTAKES, OK, USAGE
-from gateway.cli.mistakes import compiled, tell
+from gateway.cli import OK, USAGE
+from gateway.cli.mistakes import compiled, failed, refused
 from gateway.cli.tree import tree
 from gateway.config.policy import EntrySettings, Policy, RouteSettings
 from gateway.config.shape import nearest
@@ -20,13 +20,11 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         policy = compiled(arguments.policy, arguments.env_file)
     except ConfigError as error:
-        tell(error, sys.stderr)
-        return MISTAKES
+        return refused(error, arguments.json)
     routes = [route for route in policy.routes if arguments.route in (None, route.name)]
     if not routes:
         hint = nearest(arguments.route, [route.name for route in policy.routes])
-        sys.stderr.write(f'gateway plan: no route is called "{arguments.route}"; {hint}\n'.replace("; \n", "\n"))
-        return USAGE
+        return failed("plan", f'no route is called "{arguments.route}"' + (f"; {hint}" if hint else ""), arguments.json, USAGE)
     shown = json.dumps(plan(policy, routes), ensure_ascii=False, indent=2) if arguments.json else tree(policy, routes)
     sys.stdout.write(shown + "\n")
     return OK

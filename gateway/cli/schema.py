@@ -9,11 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from gateway.cli import OK
 from gateway.cli.forms import REFERENCE, Schema, written
 from gateway.config.entry import MODES
 from gateway.config.include import SHARED
 from gateway.config.schema import PolicySchema
+from gateway.config.settings import Settings
 from gateway.registry import Registry
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -71,11 +74,20 @@ def _entries(registry: Registry, defs: dict[str, Schema]) -> list[Schema]:
         settings["description"] = _first_line(inspect.getdoc(inspect.getmodule(plugin)) or "")
         defs |= {name: settings, **inner}
         value: Schema = {"$ref": f"#/$defs/{name}"}
-        if not settings.get("required"):
+        if _works_alone(plugin.settings):
             bare.append(name)
             value = {"anyOf": [value, {"type": "null"}]}
         blocks.append(_block(name, value, settings["description"]))
     return [{"enum": bare, "description": "A plugin with the settings it has by default."}, REFERENCE, *blocks]
+
+
+def _works_alone(settings: type[Settings]) -> bool:
+    """Whether the plugin's name is enough."""
+    try:
+        settings.model_validate({})
+    except ValidationError:
+        return False
+    return True
 
 
 def _block(name: str, value: Schema, description: str) -> Schema:

@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.cli import MISTAKES, OK
 from gateway.cli.asking import Refused, Unanswered, asked
-from gateway.cli.mistakes import tell
+from gateway.cli.mistakes import failed, refused
 from gateway.errors import ConfigError
 
 UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
@@ -20,11 +20,9 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         status = asked(arguments.policy, arguments.env_file).ask("GET", "/status")
     except ConfigError as error:
-        tell(error, sys.stderr)
-        return MISTAKES
+        return refused(error, arguments.json)
     except (Unanswered, Refused) as error:
-        sys.stderr.write(f"gateway status: {error}\n")
-        return MISTAKES
+        return failed("status", error, arguments.json)
     if arguments.json:
         sys.stdout.write(json.dumps(status, ensure_ascii=False) + "\n")
     else:

@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from gateway.cli import MISTAKES, OK
-from gateway.cli.mistakes import compiled, tell
+from gateway.cli.mistakes import compiled, refused
 from gateway.config.store import StoreSettings
 from gateway.errors import ConfigError
 from gateway.store.redis import advice
@@ -25,10 +25,11 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         settings = compiled(arguments.policy, arguments.env_file).store
     except ConfigError as error:
-        tell(error, sys.stderr)
-        return MISTAKES
+        return refused(error, arguments.json)
     if settings.redis is None:
-        sys.stdout.write("memory:// is in the gateway's own process: nothing to connect to, lost when it ends\n")
+        found: dict[str, Any] = {"address": "memory://", "up": True}
+        words = "memory:// is in the gateway's own process: nothing to connect to, lost when it ends"
+        sys.stdout.write((json.dumps(found) if arguments.json else words) + "\n")
         return OK
     found = asyncio.run(_look(settings))
     if arguments.json:

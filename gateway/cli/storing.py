@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from gateway.cli.asking import Refused, Unanswered, asked
-from gateway.cli.mistakes import built, tell
+from gateway.cli.mistakes import built, failed, refused
 from gateway.control import Control, ControlError
 from gateway.errors import ConfigError
 from gateway.store.contract import Store, StoreAway
@@ -39,11 +39,11 @@ def answer(command: str, arguments: argparse.Namespace, operation: str, asking: 
         port = asked(arguments.policy, arguments.env_file)
         return port.ask(method, path, asking) if method == "PUT" else port.ask(method, f"{path}?{urlencode(asking)}")
     except ConfigError as error:
-        tell(error, sys.stderr)
+        refused(error, arguments.json)
     except (Unanswered, Refused, StoreAway) as error:
-        sys.stderr.write(f"gateway {command}: {error}\n")
+        failed(command, error, arguments.json)
     except ControlError as error:
-        sys.stderr.write(f"gateway {command}: {error.why}\n")
+        failed(command, error.why, arguments.json)
     return None
 
 

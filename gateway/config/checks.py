@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path as FilePath
 
 from pydantic import ValidationError
@@ -13,7 +13,7 @@ from gateway.config.match import Match
 from gateway.config.position import Path
 from gateway.config.route import RouteSettings, effective
 from gateway.config.schema import PolicySchema, RouteSchema
-from gateway.config.shape import nearest
+from gateway.config.shape import close, nearest
 from gateway.template import PARAMETER, parse
 
 Entries = Sequence[EntrySettings | None]
@@ -23,13 +23,19 @@ Entries = Sequence[EntrySettings | None]
 class Checks:
     """Reports to the document. Routes are checked although other parts of the policy have mistakes: `schema` is then None."""
 
-    def __init__(self, document: Document, schema: PolicySchema | None, folder: FilePath) -> None:
+    def __init__(self, document: Document, schema: PolicySchema | None, folder: FilePath, plugins: Container[str]) -> None:
+        """`plugins` are the names of those there are."""
         self.document = document
+        self.plugins = plugins
         self.schema = schema
         self.folder = folder
         upstreams = document.at(("upstreams",))
         self.upstreams = list(upstreams) if isinstance(upstreams, dict) else []
+        self.is_upstreams_told = "upstreams" not in document.value and any(close(key, ["upstreams"], 0.8) for key in document.value)
+        if upstreams is not None and not (isinstance(upstreams, dict) and all(isinstance(one, dict) for one in upstreams.values())):
+            self.is_upstreams_told = True  # what they are called cannot be known
         self.common = names(document.at(("plugins",)))
+        self.is_common_told = not isinstance(document.at(("plugins",)), list | None)
         self.named: dict[str, int] = {}
         self.matched: dict[tuple[object, ...], int] = {}
         self.missing: set[Path] = set()  # where a parameter that some route lacks has been told
@@ -104,8 +110,10 @@ class Checks:
 
     def _upstream(self, path: Path) -> None:
         name = self._text((*path, "upstream"))
-        if name is not None and name not in self.upstreams:
+        if name is not None and name not in self.upstreams and not self.is_upstreams_told:
             hint = nearest(name, self.upstreams) or "name it under upstreams"
+            if "://" in name:
+                hint = "write its name; where it runs stands under upstreams, as targets"
             self.document.report((*path, "upstream"), f'no upstream is called "{name}"', hint)
         if self.document.at((*path, "upgrades")) and self.document.at((*path, "upstream")) is None:
             self.document.report((*path, "upgrades"), "only an upstream can take an upgraded connection", "name one under upstream")
@@ -115,8 +123,14 @@ class Checks:
         values = self.document.at(where)
         for place in [(*where, n) for n in range(len(values))] if isinstance(values, list) else [where]:
             name = self._text(place)
-            if name is not None and name not in self.common:
-                self.document.report(place, f'the common list has no plugin "{name}"', nearest(name, self.common))
+            if name is not None and name not in self.common and not self._is_common_told(name):
+                own = names(self.document.at((*path, "plugins")))
+                hint = "remove it from this route's own" if name in own else nearest(name, self.common)
+                self.document.report(place, f'the common list has no plugin "{name}"', hint)
+
+    def _is_common_told(self, name: str) -> bool:
+        """The list is none, or the plugin is misspelt there: enough has been said."""
+        return self.is_common_told or close(name, [one for one in self.common if one not in self.plugins], 0.8) != ""
 
     def _answers(self, path: Path, own: Entries) -> None:
         route = self.document.at(path)
@@ -127,7 +141,7 @@ class Checks:
             or not {"match"} <= route.keys() <= RouteSchema.model_fields.keys()
         ):
             return  # not yet the route that is meant
-        if not any(entry is not None and entry.mode == "enforce" and "on_request" in entry.hooks for entry in own):
+        if not any(entry is not None and entry.may_answer for entry in own):
             self.document.report(path, "nothing answers here", "name an upstream, or a plugin that answers")
 
     def _bodies(self, path: Path, route: RouteSettings, common: Sequence[EntrySettings]) -> None:

@@ -14,8 +14,10 @@ from gateway.config.interpolation import Secret, Unfilled, conceal, fill
 from gateway.config.merging import Merging, Pairs
 from gateway.config.position import Path, Position, spell
 from gateway.config.scalars import typed
+from gateway.config.secrecy import is_secret_key
 from gateway.config.settings import kind
 from gateway.config.sources import Sources
+from gateway.config.wording import HIDDEN
 from gateway.errors import ConfigError, Mistake
 
 VALUES = 100_000
@@ -94,8 +96,19 @@ class Document:
         return sorted(mistakes, key=lambda mistake: (self._order[mistake.file], mistake.line, mistake.column))
 
     def kind(self, path: Path) -> str:
-        """What an operator calls the value at `path`: never what the environment holds."""
-        return kind(self.shown(path))
+        """What an operator calls the value at `path`: never what the environment holds, nor a secret that is no text."""
+        shown = self.shown(path)
+        if isinstance(shown, bool) or not isinstance(shown, int | float):
+            return kind(shown)
+        if any(isinstance(step, str) and is_secret_key(step) for step in path[-2:]):
+            return HIDDEN
+        node = self._places[path].value if path in self._places else None
+        return node.text if isinstance(node, nodes.Scalar) and node.is_plain else kind(shown)
+
+    def written(self, path: Path) -> str | None:
+        """The scalar at `path` as it stands in the file, when a reference is in it."""
+        place = self._places.get(path)
+        return None if place is None else place.written
 
     def shown(self, path: Path) -> Any:
         """The value at `path` as it may be shown: what came from the environment reads `${NAME}`."""
@@ -157,6 +170,8 @@ class Document:
         return Position(node.file, node.line, node.column, spell(self._counted(path)))
 
     def _tell(self, node: nodes.Node, path: Path, why: str, hint: str) -> None:
+        """What is wrong with a mapping's keys: what it lacks then would be noise."""
+        self._unfilled.add(path[:-1] if path[-1:] == ("<<",) else path)
         self.mistakes.append(self._at(node, path).mistake(why, hint))
 
     def _place(self, path: Path, key: nodes.Node | None, node: nodes.Node) -> Place:

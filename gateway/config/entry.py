@@ -8,10 +8,11 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from gateway.config import unbuilt
+from gateway.config.belonging import BESIDE
 from gateway.config.document import Document
 from gateway.config.interpolation import Secret, conceal
 from gateway.config.position import Path, Position
-from gateway.config.settings import Settings
+from gateway.config.settings import Settings, kind
 from gateway.config.shape import keys, nearest
 from gateway.config.validation import validate
 from gateway.config.wording import either
@@ -20,8 +21,7 @@ from gateway.plugin import HOOKS, Mode, Plugin
 from gateway.registry import PluginClass, Registry
 
 MODES: tuple[Mode, ...] = ("enforce", "observe", "off")
-BESIDE = ("mode", "when")
-"""Keys that stand beside the plugin's name."""
+_SWITCHED = {True: "enforce", False: "off"}
 OBSERVABLE = frozenset({"on_request", "on_end"})
 """Hooks that `mode: observe` can keep without effect: an answer is discarded, the end is only told."""
 
@@ -37,6 +37,12 @@ class EntrySettings:
     position: Position
     shown: Any  # the settings as written, what came from the environment as ${NAME}
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
+
+    @property
+    def may_answer(self) -> bool:
+        """Whether a request can end here with a reply: its on_request returns one, or does not say what it returns."""
+        returned = str(self.plugin.on_request.__annotations__.get("return", "Reply"))
+        return self.mode == "enforce" and "on_request" in self.hooks and "Reply" in returned
 
     @property
     def hooks(self) -> tuple[str, ...]:
@@ -77,6 +83,10 @@ class Entries:
             return None
         settings_path = (*path, name)
         written = self.document.at(settings_path)
+        if isinstance(written, bool):
+            hint = "write its name alone" if written else "write mode: off beside its name, or remove it"
+            self.document.report(settings_path, f"a plugin is not turned {'on' if written else 'off'} like this", hint)
+            return None
         settings = validate(plugin.settings, self.document, settings_path, {} if written is None else written, self.folder)
         position = self.document.position(settings_path, at_key=True)
         shown, secrets = self.document.shown(settings_path), self.document.secrets(settings_path)
@@ -96,22 +106,31 @@ class Entries:
         if not names:
             self.document.report(path, "this entry names no plugin", "write - name, or - name: {settings}")
             return None
+        if "name" in names and "name" not in self.registry:
+            shown = self.document.shown((*path, "name"))
+            name = shown if isinstance(shown, str) and shown in self.registry else "NAME"
+            self.document.report((*path, "name"), "a plugin's name is itself the key", f"write - {name}: {{settings}}", at_key=True)
+            return None
         if len(names) == 1:
             return names[0]
         plugins = [name for name in names if name in self.registry or name in unbuilt.PLUGINS]
         if len(plugins) != 1:
             self.document.report((*path, names[1]), "a second plugin in one entry", "begin it with a dash of its own", at_key=True)
             return None
-        self._refuse_beside(path, plugins[0], [name for name in names if name != plugins[0]])
-        return plugins[0]
+        return self._refuse_beside(path, plugins[0], [name for name in names if name != plugins[0]])
 
-    def _refuse_beside(self, path: Path, name: str, strangers: Sequence[str]) -> None:
-        """Keys beside a plugin's name: its settings, not indented enough, or a misspelt `mode`."""
+    def _refuse_beside(self, path: Path, name: str, strangers: Sequence[str]) -> str | None:
+        """Keys beside a plugin's name: its settings, not indented enough, or a misspelt `mode`. The name, if more can be said of it."""
         plugin = self._plugin(path, name) if name in self.registry else None
         settings = keys((plugin.settings,)) if plugin is not None else []
+        if self.document.at((*path, name)) is None and any(key in settings for key in strangers):
+            why = f"{' and '.join(strangers)} {'stand' if len(strangers) > 1 else 'stands'} beside {name}, not below it"
+            self.document.report((*path, strangers[0]), why, "indent by two spaces more", at_key=True)
+            return None
         for key in strangers:
             hint = f"indent it further, to stand below {name}" if key in settings else nearest(key, BESIDE)
             self.document.report((*path, key), "unknown key", hint, at_key=True)
+        return name
 
     def _mode(self, path: Path, value: Any) -> Mode:
         if not isinstance(value, dict):
@@ -121,8 +140,8 @@ class Entries:
         mode = value.get("mode", "enforce")
         if mode not in MODES and not self.document.is_unfilled((*path, "mode")):
             got = self.document.kind((*path, "mode"))
-            hint = nearest(mode, MODES) if isinstance(mode, str) else ""
-            self.document.report((*path, "mode"), f"expected {either(MODES)}, got {got}", hint if "mean" in hint else "")
+            hint = nearest(mode, MODES) if isinstance(mode, str) else f"write {_SWITCHED[mode]}" if isinstance(mode, bool) else ""
+            self.document.report((*path, "mode"), f"expected {either(MODES)}, got {got}", hint if "known here" not in hint else "")
         return mode if mode in MODES else "enforce"
 
     def _plugin(self, path: Path, name: str) -> PluginClass | None:
@@ -134,7 +153,11 @@ class Entries:
             if name in unbuilt.PLUGINS:
                 self.document.report(where, f'plugin "{name}" is {unbuilt.WHY}', at_key=True)
             else:
-                self.document.report(where, f'unknown plugin "{name}"', nearest(name, [*self.registry, *unbuilt.PLUGINS]), at_key=True)
+                first = name.partition(":")[0].strip()
+                hint = nearest(name, [*self.registry, *unbuilt.PLUGINS])
+                if ":" in name and first in self.registry:
+                    hint = f"write it without quotes, and with a space after the colon: - {first}: ..."
+                self.document.report(where, f"unknown plugin {kind(name)}", hint, at_key=True)
             return None
         try:
             return self.registry.load(name)

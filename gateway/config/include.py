@@ -10,6 +10,7 @@ from gateway.config.interpolation import Unfilled, fill
 from gateway.config.merging import Merging, Pairs
 from gateway.config.position import Path, Position, spell
 from gateway.config.scalars import typed
+from gateway.config.schema import PolicySchema
 from gateway.config.settings import kind
 from gateway.config.shape import nearest
 from gateway.config.sources import Sources
@@ -20,7 +21,7 @@ FILES = 100
 """Files that one policy may include; more are a glob that found what it was not meant to."""
 SHARED = ("routes", "upstreams")
 """What an included file may add to, beside keys that begin with x-."""
-ELSEWHERE = ("version", "server", "store", "telemetry", "plugins")
+ELSEWHERE = tuple(name for name in PolicySchema.model_fields if name not in (*SHARED, "include"))
 """Keys that stand in the policy itself."""
 
 _RELATIVE = "a path is relative to the file that includes it"

@@ -72,6 +72,8 @@ class Match(Settings):
     @classmethod
     def _from_text(cls, value: Any) -> Any:
         if isinstance(value, str):
+            if " " in value.strip() and value.strip().startswith("/"):
+                raise ValueError(f"{kind(value)} is no path: it ends at the blank; one with blanks is written {{path: {kind(value)}}}")
             first, _, path = value.strip().rpartition(" ")
             return {"methods": [first.strip()], "path": path} if first else {"path": path}
         if not isinstance(value, dict):
@@ -81,6 +83,8 @@ class Match(Settings):
     @field_validator("path")
     @classmethod
     def _is_template(cls, path: str) -> str:
+        if "://" in path:
+            raise ValueError(f"{kind(path)} is no path; write what follows the host, and the host itself under `host`")
         parse(path, loose=False)
         return path
 

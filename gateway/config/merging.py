@@ -32,7 +32,9 @@ class Merging:
             if name is None:
                 continue
             if name in seen:
-                self._tell(key, (*path, name), "this key stands here twice", "")
+                first = next(one for one, _ in node.pairs if isinstance(one, nodes.Scalar) and one.text == name)
+                hint = "write one, with a list: <<: [*one, *other]" if name == "<<" else f"keep one; the first is in line {first.line}"
+                self._tell(key, (*path, name), "this key stands here twice", hint)
             elif name == "<<" and isinstance(key, nodes.Scalar) and key.is_plain:
                 merged = self._merged(value, path)
             else:
@@ -48,15 +50,16 @@ class Merging:
     def _merged(self, value: nodes.Node, path: Path) -> Pairs:
         merged: Pairs = {}
         for source in value.items if isinstance(value, nodes.Sequence) else [value]:
-            if isinstance(source, nodes.Mapping):
-                merged = {**self.pairs(source, path), **merged}
-            else:
-                self._tell(source, (*path, "<<"), "only a mapping can be merged", "write <<: *name")
+            if not isinstance(source, nodes.Mapping):
+                self._tell(source, (*path, "<<"), "only a mapping can be merged", "write <<: *name, or <<: [*one, *other]")
+                break
+            merged = {**self.pairs(source, path), **merged}
         return merged
 
     def _name(self, key: nodes.Node, path: Path) -> str | None:
         if not isinstance(key, nodes.Scalar):
-            self._tell(key, path, f"a key must be text, not {kind([] if isinstance(key, nodes.Sequence) else {})}", "")
+            hint = "a value from the environment is written ${NAME}" if isinstance(key, nodes.Mapping) else "write it in quotes"
+            self._tell(key, path, f"a key must be text, not {kind([] if isinstance(key, nodes.Sequence) else {})}", hint)
         elif key.is_plain and not isinstance(value := typed(key.text), str):
             self._tell(key, path, f"a key must be text, not {kind(value)}", f'write it in quotes: "{key.text}"')
         elif "${" in key.text:

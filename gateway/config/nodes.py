@@ -59,9 +59,7 @@ def parse(text: str, file: str, is_included: bool = False) -> Mapping:
     if (found := _UNPRINTABLE.search(text)) is not None:
         line = text.count("\n", 0, found.start()) + 1
         column = found.start() - text.rfind("\n", 0, found.start())
-        raise ConfigError(
-            [Mistake(file, line, column, "", f"the character U+{ord(found[0]):04X} is not allowed", 'write "\\u..." in quotes')]
-        )
+        raise ConfigError([Mistake(file, line, column, "", f"the character U+{ord(found[0]):04X} is not allowed", "remove it")])
     try:
         return _Composer(text, file, is_included).document()
     except yaml.YAMLError as error:
@@ -99,7 +97,9 @@ class _Composer:
         if depth > DEPTH:
             raise self.mistake(event, f"nested deeper than {DEPTH} levels")
         if event.tag is not None:
-            raise self.mistake(event, f"tags such as {event.tag.replace('tag:yaml.org,2002:', '!!')} are not used here", "remove it")
+            raise self.mistake(
+                event, f"tags such as {event.tag.replace('tag:yaml.org,2002:', '!!')} are not used here", "remove it; text stands in quotes"
+            )
         node: Node
         if isinstance(event, yaml.ScalarEvent):
             node = self.anchored(event, Scalar(self.file, line, column, event.value, not event.style))

@@ -151,8 +151,8 @@ def _compile(text: str, path: Path, registry: Registry | None, sources: Sources,
     entries = Entries(document, registry, folder)
     common = entries.read(("plugins",))
     own = [entries.read(("routes", n, "plugins")) for n in range(_length(document))]
-    schema = validate(PolicySchema, document, (), document.value, folder)
-    routes = Checks(document, schema, folder).routes(common, own)
+    schema = validate(PolicySchema, document, (), document.value, folder, registry)
+    routes = Checks(document, schema, folder, registry).routes(common, own)
     document.refuse()
     assert schema is not None
     return Policy(

@@ -14,6 +14,13 @@ from gateway.config.store import StoreSettings
 from gateway.config.upstream import UpstreamSettings
 
 
+def one_line(name: str | None) -> str | None:
+    """A name that can stand in a log line. Raises ValueError."""
+    if name is not None and (not name.isprintable() or name != name.strip()):
+        raise ValueError("a name is one line of printable text, without space around it")
+    return name
+
+
 class RouteSchema(Settings):
     """Which requests are its own, and what becomes of them."""
 
@@ -33,9 +40,7 @@ class RouteSchema(Settings):
     @field_validator("name")
     @classmethod
     def _is_one_line(cls, name: str | None) -> str | None:
-        if name is not None and (not name.isprintable() or name != name.strip()):
-            raise ValueError("a name is one line of printable text, without space around it")
-        return name
+        return one_line(name)
 
 
 class PolicySchema(Settings):
@@ -61,3 +66,8 @@ class PolicySchema(Settings):
     )
     routes: Many[RouteSchema] = Field(min_length=1, description="The routes; of those that match, the most specific one takes a request.")
     accept: OneOrMany[str] = Field((), description="Rules of `gateway check` that shall not warn, anywhere in this policy.")
+
+    @field_validator("environment")
+    @classmethod
+    def _is_one_line(cls, name: str | None) -> str | None:
+        return one_line(name)

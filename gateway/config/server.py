@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import ssl
 from importlib.util import find_spec
 from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
@@ -13,10 +15,16 @@ from gateway.config.address import Address, address
 from gateway.config.header import HeaderName, HeaderValue
 from gateway.config.network import Network
 from gateway.config.ports import Admin, Observe
-from gateway.config.settings import Duration, File, Many, OneOrMany, Settings, Size, kind
+from gateway.config.settings import At, Duration, File, Many, OneOrMany, Settings, Size, kind
 
+_SIGNAL = re.compile(r"/v1/(traces|metrics|logs)/?$")
 SECRET = 32
 """Bytes: fewer than those of the digest would make HMAC-SHA256 weaker than it is (RFC 2104, section 3)."""
+
+
+def _no_password() -> str:
+    """Else one is asked for at the terminal."""
+    return ""
 
 
 class ListenerTls(Settings):
@@ -25,6 +33,20 @@ class ListenerTls(Settings):
     cert: File = Field(description="The certificate and its chain, a PEM file.")
     key: File = Field(description="The certificate's private key, a PEM file.")
     min_version: Literal["1.2", "1.3"] = Field("1.2", description="The oldest version of TLS that is spoken; in quotes.")
+
+    @model_validator(mode="after")
+    def _can_be_used(self) -> Self:
+        for name, file, begin in (("cert", self.cert, b"BEGIN CERTIFICATE"), ("key", self.key, b"PRIVATE KEY")):
+            if begin not in file.read_bytes():
+                what = "certificate" if name == "cert" else "private key"
+                raise At((name,), f"no {what} is in this file; write a PEM file: it has a line with {begin.decode()}")
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.cert, self.key, _no_password)
+        except ssl.SSLError as error:
+            if error.reason == "KEY_VALUES_MISMATCH":
+                raise At(("key",), "this key is not the certificate's; write the one it was made with") from None
+            raise At(("key",), f"the certificate and its key cannot be used ({error.reason}); a key has no password") from None
+        return self
 
 
 class Listener(Settings):
@@ -139,7 +161,7 @@ class ServerSettings(Settings):
             if port is not None:
                 for other, place in taken:
                     if _overlap(address(port.address), address(place.address)):
-                        raise ValueError(f"{name} and {other} both want {port.address}; write another port")
+                        raise At((name,), f"{name} and {other} both want {port.address}; write another port")
                 taken.append((name, port))
         return self
 
@@ -168,6 +190,8 @@ def _receiver(value: str | None) -> str | None:
         url = urlsplit(value)
         if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
             raise ValueError(f"{kind(value)} is no endpoint; write the URL of an OTLP receiver, as in http://127.0.0.1:4318")
+        if _SIGNAL.search(url.path):
+            raise ValueError(f"{kind(value)} is no endpoint: what is sent decides its path; write {_SIGNAL.sub('', value)}")
     return value
 
 
@@ -218,7 +242,7 @@ class TelemetrySettings(Settings):
     metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="Who is sent the metrics, over OTLP.")
     service_name: str = Field("gateway", min_length=1, description="What traces call this gateway: their service.name.")
     traces: TracesSettings = Field(default_factory=TracesSettings, description="Which traces are sampled, and who is sent their spans.")
-    pii: Many[str] = Field(
+    pii: Many[Annotated[str, Field(min_length=1)]] = Field(
         (),
         description="Names of fields whose values nobody shall read, in any case: parameters of paths and queries, fields of JSON and of "
         "notes. Passwords, tokens and signatures are hidden without being named.",

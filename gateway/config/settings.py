@@ -18,6 +18,24 @@ _AMOUNT = r"\d{1,15}(?:\.\d{1,9})?"
 _PERCENT = re.compile(rf"({_AMOUNT})\s?%", re.ASCII)
 _RATE = re.compile(rf"({_AMOUNT})\s?/\s?([smhd])", re.ASCII)
 _QUANTITY = re.compile(rf"({_AMOUNT})\s?([A-Za-z]*)", re.ASCII)
+_COMPOUND = re.compile(r"(?:(\d{1,6})d)?\s?(?:(\d{1,6})h)?\s?(?:(\d{1,6})m)?\s?(?:(\d{1,6})s)?", re.ASCII)
+_USERINFO = re.compile(r"(?<=//)[^/@\s]+(?=@)")
+LONGEST = 36_500 * 86400.0
+"""Seconds: a hundred years. Longer ones are a slip of the finger, and beyond what the clocks of some systems can wait for."""
+LARGEST = 1 << 50
+"""Bytes: one pebibyte."""
+_SPELT = {
+    "ms": ("msec", "msecs", "millis", "millisecond", "milliseconds"),
+    "s": ("sec", "secs", "second", "seconds"),
+    "m": ("min", "mins", "minute", "minutes"),
+    "h": ("hr", "hrs", "hour", "hours"),
+    "d": ("day", "days"),
+    "B": ("byte", "bytes"),
+    "KiB": ("k", "kb", "kib"),
+    "MiB": ("m", "mb", "mib"),
+    "GiB": ("g", "gb", "gib"),
+}
+"""What people write for a unit, in lower case."""
 
 
 class Settings(BaseModel):
@@ -34,6 +52,14 @@ class Settings(BaseModel):
         return value if isinstance(value, dict | BaseModel) or not cls.shorthand else {cls.shorthand: value}
 
 
+class At(ValueError):
+    """A mistake in one setting that only shows beside others: `path` are the keys that lead there from the block that noticed."""
+
+    def __init__(self, path: tuple[str | int, ...], message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
 def kind(value: Any) -> str:
     """What an operator calls a value of the policy: `a list`, `"text"`, `8080`, `nothing`."""
     match value:
@@ -42,6 +68,7 @@ def kind(value: Any) -> str:
         case bool():
             return "true" if value else "false"
         case str():
+            value = _USERINFO.sub("***", value)  # a password in a URL
             return f'"{value if value.isprintable() else value.encode("unicode_escape").decode()}"'
         case dict():
             return "a mapping"
@@ -56,23 +83,45 @@ def _is_amount(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 and math.isfinite(value)
 
 
-def _quantity(value: Any, units: dict[str, Any], noun: str, example: str) -> Any:
-    if _is_amount(value):
-        raise ValueError(f"a bare number is no {noun}; write the unit, as in {value}{example}")
+def _quantity(value: Any, units: dict[str, Any], noun: str, bare: tuple[str, ...], example: str) -> float:
+    if _is_amount(value) or (isinstance(value, str) and value.isdecimal()):
+        raise ValueError(f"a bare number is no {noun}; write the unit, as in {' or '.join(f'{value}{unit}' for unit in bare)}")
     match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
     if match is None or match[2] not in units:
-        raise ValueError(f"{kind(value)} is no {noun}; write a number and one of {', '.join(units)}, as in 15{example}")
-    return float(match[1]) * units[match[2]]
+        meant = _meant(value.strip(), units) if isinstance(value, str) else ""
+        instead = f"write {meant}" if meant else f"write a number and one of {', '.join(units)}, as in {example}"
+        raise ValueError(f"{kind(value)} is no {noun}; {instead}")
+    return float(match[1]) * float(units[match[2]])
+
+
+def _meant(text: str, units: dict[str, Any]) -> str:
+    """`15min`, `15M`, `1,5s` and `1h30m` as they are written here; "" when it cannot be told."""
+    if (match := _QUANTITY.fullmatch(text.replace(",", "."))) is not None:
+        word = match[2].lower()
+        found = [unit for unit in units if word == unit.lower() or word in _SPELT.get(unit, ())]
+        return f"{match[1]}{found[0]}" if found and word else ""
+    compound = _COMPOUND.fullmatch(text) if "s" in units else None
+    if compound is None or not text:
+        return ""
+    days, hours, minutes, seconds = (int(part or 0) for part in compound.groups())
+    total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    return f"{total // 60}m" if total % 60 == 0 else f"{total}s"
 
 
 def duration(value: Any) -> float:
     """Seconds from `250ms`, `15s`, `15m`, `1h` or `7d`. Raises ValueError with what to write instead."""
-    return float(_quantity(value, DURATIONS, "duration", "s"))
+    seconds = _quantity(value, DURATIONS, "duration", ("s", "ms"), "15s")
+    if seconds > LONGEST:
+        raise ValueError(f"{kind(value)} is more than a hundred years; write 36500d at most")
+    return seconds
 
 
 def size(value: Any) -> int:
     """Bytes from `16KiB`, `1MiB` or `100B`. Raises ValueError with what to write instead."""
-    return int(_quantity(value, SIZES, "size", "KiB"))
+    size = int(_quantity(value, SIZES, "size", ("B", "KiB"), "15KiB"))
+    if size > LARGEST:
+        raise ValueError(f"{kind(value)} is more than any memory holds; write {LARGEST >> 30}GiB at most")
+    return size
 
 
 def percent(value: Any) -> float:

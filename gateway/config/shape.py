@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -55,7 +56,20 @@ def keys(shapes: Shapes) -> list[str]:
 def nearest(word: str, known: Iterable[str]) -> str:
     """`did you mean "window"?`, what else there is when there is little of it, or nothing."""
     choices = {choice.lower(): choice for choice in known}
-    close = get_close_matches(word.lower(), choices, n=1, cutoff=0.6)
-    if close:
-        return f'did you mean "{choices[close[0]]}"?'
+    if meant := close(word, choices.values()):
+        return f'did you mean "{meant}"?{_strange(word)}'
     return f"known here: {', '.join(choices.values())}" if 0 < len(choices) <= 20 else ""
+
+
+def close(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The one of `known` that `word` was most likely meant to be, or nothing. Case and the kind of dash make no difference."""
+    choices = {choice.lower(): choice for choice in known}
+    found = get_close_matches(word.lower(), choices, n=1, cutoff=cutoff)
+    return choices[found[0]] if found else ""
+
+
+def _strange(word: str) -> str:
+    """The first letter of another alphabet, which cannot be told from ours by eye."""
+    strange = next((one for one in word if not one.isascii()), "")
+    name = unicodedata.name(strange, "a control character") if strange else ""
+    return f" U+{ord(strange):04X} in it is {name}" if strange else ""

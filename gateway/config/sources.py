@@ -61,7 +61,8 @@ class Sources:
         except FileNotFoundError:
             raise ConfigError([Mistake(str(path), 0, 0, "", "no such file", hint)]) from None
         except OSError as error:
-            raise ConfigError([Mistake(str(path), 0, 0, "", f"cannot be read: {error.strerror}")]) from None
+            hint = f"name a file in it, as in {path / 'gateway.yaml'}" if isinstance(error, IsADirectoryError) else ""
+            raise ConfigError([Mistake(str(path), 0, 0, "", f"cannot be read: {error.strerror}", hint)]) from None
         if len(data) > SIZE:
             raise ConfigError([Mistake(str(path), 0, 0, "", f"larger than {SIZE >> 20} MiB")])
         try:
@@ -80,7 +81,8 @@ class Sources:
         self.note(path)
         try:
             if not self.disk.is_file(path):  # a pipe or a device might never end
-                raise Unfilled(f"{shown} is no file" if path.exists() else f"no such file: {shown}", _RELATIVE)
+                hint = "a file has no default" if ":-" in name else _RELATIVE
+                raise Unfilled(f"{shown} is no file" if path.exists() else f"no such file: {shown}", hint)
             data = self.disk.read(path, SECRET + 1)
         except OSError as error:
             raise Unfilled(f"{shown} cannot be read: {error.strerror}") from None

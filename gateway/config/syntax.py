@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 import yaml
 
 from gateway.errors import Mistake
 
-_CLOSED = "write the closing bracket or a comma"
+_CLOSED = "write the closing bracket"
+_QUOTED = "write it in quotes"
 _INDENT = "indent it like the lines it belongs to"
+
+_CONFLICT = re.compile(r"(<{7}|>{7}|={7})(\s|$)")
+_DASHES = "\u2013\u2014"
+_LOOKALIKES = {
+    **dict.fromkeys("\u00a0\u2002\u2003\u2007\u2009\u200a\u202f\u3000", "a space"),
+    **dict.fromkeys("\u200b\u200c\u200d\u2060", "nothing"),
+    **dict.fromkeys("\u201c\u201d\u201e\u00ab\u00bb", 'plain quotes: "'),
+    **dict.fromkeys("\u2018\u2019", "plain quotes: '"),
+    **dict.fromkeys(_DASHES, "a plain dash: -"),
+    "\uff1a": "a plain colon: ':'",
+    "\uff0c": "a plain comma: ','",
+}
 
 _PLACEHOLDER = re.compile(r"(?<![^\s,:{\[])/[^\s,\"'\]}]*\{[^\s,{}]*\}[^\s,\]}]*")
 
@@ -20,6 +34,29 @@ _WORDS = (
     ("document indicator", "quoted scalar", "this quote is never closed", "", True),
     ("expected ',' or ']'", "", "this list is not closed", _CLOSED, True),
     ("expected ',' or '}'", "", "this mapping is not closed", _CLOSED, True),
+    ("found unexpected ':'", "", "a colon cannot stand here", _QUOTED, False),
+    (
+        "expected comment or line break",
+        "block scalar",
+        "text cannot follow | or > on its line",
+        "begin it on the next, or " + _QUOTED,
+        False,
+    ),
+    ("indentation indicator", "block scalar", "text cannot follow | or > on its line", "begin it on the next, or " + _QUOTED, False),
+    ("tab character", "", "a tab cannot indent", "write spaces", False),
+    (
+        "expected hexdecimal number",
+        "",
+        "\\x, \\u and \\U are followed by 2, 4 and 8 hexadecimal digits",
+        "write \\\\ for a backslash",
+        False,
+    ),
+    ("invalid Unicode character", "", "there is no such character", "write \\\\ for a backslash, or use single quotes", False),
+    ("mapping keys are not allowed", "", "a value cannot begin with ?", _QUOTED, False),
+    ("", "tag", "a value cannot begin with !", _QUOTED, False),
+    ("tag handle", "", "a value cannot begin with !", _QUOTED, False),
+    ("", "directive", "a line cannot begin with %", "remove it, or write the text in quotes", False),
+    ("YAML document", "", "a line cannot begin with %", "remove it", False),
     ("expected node content", "", "a value is missing here, or a bracket is not closed", "", False),
     ("expected '-' indicator", "", "this line is no item of the list above", f"begin it with a dash, or {_INDENT}", False),
     ("expected key", "", "this line fits no key above", _INDENT, False),
@@ -39,12 +76,21 @@ def reworded(error: yaml.YAMLError, text: str, file: str) -> Mistake:
     if (tab := _tab_before(text, line)) is not None and ("tab" in problem or "token" in problem or "indentation" in problem):
         return Mistake(file, line + 1, tab + 1, "", "a tab cannot indent", "write spaces")
     lines = text.splitlines()
+    if (look := _lookalike(lines, line)) is not None:
+        return Mistake(file, *look)
+    if (conflict := next((n for n, one in enumerate(lines) if _CONFLICT.match(one)), None)) is not None:
+        return Mistake(file, conflict + 1, 1, "", "git has left a conflict here", "keep one of its two sides, and remove the marks")
+    if "expected key" in problem and line < len(lines) and (more := _after_its_end(lines[line], column)) is not None:
+        return Mistake(file, line + 1, column + 1, "", *more)
     if "flow" in context and line < len(lines) and (reference := lines[line].find("${")) >= 0:
         why = "a reference inside [...] or {...} stands in quotes"
         return Mistake(file, line + 1, reference + 1, "", why, 'write "${NAME}"')
     if "flow" in context and line < len(lines) and (path := _PLACEHOLDER.search(lines[line])) is not None:
         why = "a path with {...} in it stands in quotes inside [...] or {...}"
         return Mistake(file, line + 1, path.start() + 1, "", why, f'write "{path[0]}"')
+    if "expected ','" in problem and began is not None and began.line == line and lines[line][column:].strip():
+        why = "a comma or the closing bracket is missing before this"
+        return Mistake(file, line + 1, column + 1, "", why, "part items with a comma and a space")
     if "mapping values are not allowed" in problem and (found := _misread(lines, line, column)) is not None:
         return Mistake(file, *found)
     if "expected <document start>" in problem:
@@ -55,14 +101,42 @@ def reworded(error: yaml.YAMLError, text: str, file: str) -> Mistake:
             return Mistake(file, line + 1, column + 1, "", 'the file has ended above, at "..."', "remove that line, or what follows it")
         return Mistake(file, line + 1, column + 1, "", "this line fits nothing above", _INDENT)
     if "cannot start any token" in problem:
-        character = lines[line][column]
-        return Mistake(file, line + 1, column + 1, "", f"a value cannot begin with {character}", "write it in quotes")
+        if lines[line][column] == "\t":
+            return Mistake(file, line + 1, column + 1, "", "a tab cannot stand here", "write a space")
+        return Mistake(file, line + 1, column + 1, "", f"a value cannot begin with {lines[line][column]}", _QUOTED)
     for part, within, why, hint, at_beginning in _WORDS:
         if part in problem and within in context:
             if at_beginning and began is not None:
                 line, column = began.line, began.column
             return Mistake(file, line + 1, column + 1, "", why, hint)
-    return Mistake(file, line + 1, column + 1, "", f"not valid YAML: {problem}")
+    return Mistake(file, line + 1, column + 1, "", "this is no YAML", "write key: value, and text with signs in it in quotes")
+
+
+def _lookalike(lines: list[str], line: int) -> tuple[int, int, str, str, str] | None:
+    """A character that looks like a part of YAML and is none, in the line of the mistake or before it."""
+    for n in range(min(line, len(lines) - 1), max(line - 3, -1), -1):
+        code = re.split(r"\s#", lines[n])[0]
+        for column, character in enumerate(code):
+            if character in _LOOKALIKES and (character not in _DASHES or not code[:column].strip()):
+                name = unicodedata.name(character, "an invisible character").lower()
+                return n + 1, column + 1, "", f"U+{ord(character):04X}, {name}, is no part of YAML", f"write {_LOOKALIKES[character]}"
+    return None
+
+
+def _after_its_end(line: str, column: int) -> tuple[str, str] | None:
+    """Text behind a value in quotes or brackets, on the same line."""
+    before, rest = line[:column].rstrip(), line[column:]
+    if rest[:1] in ("]", "}"):
+        return f"{rest[0]} closes nothing", "remove it"
+    if before.endswith(("'", '"')) and rest.strip():
+        twice = " and a ' in it twice" if before.endswith("'") else ""
+        return (
+            "text stands behind the closing quote",
+            f"write the whole value in quotes,{twice}" if twice else "write the whole value in quotes",
+        )
+    if before.endswith(("]", "}")) and rest.strip():
+        return "text stands behind the closing bracket", "remove it, or write the whole value in quotes"
+    return None
 
 
 def _misread(lines: list[str], line: int, column: int) -> tuple[int, int, str, str, str] | None:

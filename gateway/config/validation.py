@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from gateway.config import unbuilt
+from gateway.config.belonging import belongs
 from gateway.config.document import Document
 from gateway.config.position import Path
-from gateway.config.shape import Shapes, below, keys
-from gateway.config.wording import SCALARS, either, expected, mismatch, words
+from gateway.config.settings import At
+from gateway.config.shape import Shapes, below, close, keys
+from gateway.config.wording import SCALARS, either, expected, foreign, mismatch, words
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -31,8 +33,11 @@ class _Found:
     at_key: bool = False
 
 
-def validate(model: type[M], document: Document, path: Path, value: Any, folder: FilePath) -> M | None:
-    """`value`, which stands at `path`, as `model`; None when mistakes were reported to the document."""
+def validate(model: type[M], document: Document, path: Path, value: Any, folder: FilePath, plugins: Container[str] = ()) -> M | None:
+    """`value`, which stands at `path`, as `model`; None when mistakes were reported to the document.
+
+    `plugins` are the names of those there are, for keys that stand where they do not belong.
+    """
     context = {"folder": folder, "note": document.sources.note}
     try:
         return model.model_validate(value, context=context)
@@ -44,8 +49,8 @@ def validate(model: type[M], document: Document, path: Path, value: Any, folder:
             return model.model_validate(value, context=context)
         except ValidationError as error:
             found = _locate(error, model, document, path)
-    for one in _chosen(found):
-        _report(one, document)
+    for one in _folded(_chosen(found), document):
+        _report(one, document, plugins)
     return None
 
 
@@ -105,25 +110,113 @@ def _merged(errors: Sequence[_Found]) -> _Found:
     return _Found({**first.error, "type": "kinds", "nouns": either(nouns)}, first.path, first.shapes)
 
 
+def _folded(found: Sequence[_Found], document: Document) -> list[_Found]:
+    """One mistake, one message: a misspelt key is not missing too, nor is what stands beside the block it was meant for unknown."""
+    found = _named(found)
+    strangers: dict[Path, list[_Found]] = defaultdict(list)
+    lacking: dict[Path, list[_Found]] = defaultdict(list)
+    folded: list[_Found] = []
+    for one in found:
+        kind = one.error["type"]
+        if kind == "extra_forbidden":
+            strangers[one.path[:-1]].append(one)
+        elif kind == "missing" and one.path[-1:] != one.error["loc"][-1:]:
+            lacking[one.path].append(one)
+        else:
+            folded.append(one)
+    for empty in [one for one in folded if one.path and document.at(one.path) is None and keys(one.shapes)]:
+        beside = strangers[empty.path[:-1]]
+        if outside := [one for one in beside if one.path[-1] in keys(empty.shapes)]:
+            strangers[empty.path[:-1]] = [one for one in beside if one not in outside]
+            folded[folded.index(empty)] = replace(empty, error={**empty.error, "outside": [str(one.path[-1]) for one in outside]})
+    for path, all_of_them in lacking.items():
+        names = [str(one.error["loc"][-1]) for one in all_of_them]
+        meant = {_meant(str(one.path[-1]), names) for one in strangers[path]}
+        left = [name for name in names if name not in meant]
+        unclear = [one for one in strangers[path] if not close(str(one.path[-1]), keys(one.shapes))]
+        if len(left) == len(unclear) == 1:
+            unclear[0].error = {**unclear[0].error, "lacking": left[0]}
+        elif left and not document.is_unfilled(path):
+            folded.append(replace(all_of_them[0], error={**all_of_them[0].error, "keys": left}))
+    return folded + [one for some in strangers.values() for one in some]
+
+
+def _named(found: Sequence[_Found]) -> Sequence[_Found]:
+    """Settings that stand where the names of upstreams and checks belong: one mistake, whatever follows of it."""
+    for block in ("upstreams", "checks"):
+        inside = [one for one in found if one.path[:1] == (block,)]
+        unnamed = [one for one in inside if len(one.path) == 2 and one.path[1] in keys(one.shapes) and one.error["type"] == "model_type"]
+        if unnamed:
+            first = replace(unnamed[0], error={**unnamed[0].error, "unnamed": block.removesuffix("s")})
+            found = [*(one for one in found if one not in inside), first]
+    return found
+
+
+def _meant(key: str, names: Sequence[str]) -> str:
+    """The one of `names` that `key` stands for: misspelt, or with its value in one word."""
+    name = key.replace("=", ":").partition(":")[0].strip()
+    return name if name in names else close(key, names)
+
+
 def _length(value: Any) -> int:
     """Of a list, or of a value that stands for a list of one."""
     return len(value) if isinstance(value, list | dict) else 1
 
 
-def _report(one: _Found, document: Document) -> None:
+def _report(one: _Found, document: Document, plugins: Container[str]) -> None:
     path, kind = one.path, one.error["type"]
     value = document.at(path)
-    if kind == "missing":
-        document.report(path, *words(one.error, "", value, ()), at_key=True)
+    if kind == "missing" and path[-1:] == one.error["loc"][-1:]:
+        document.report(path, *_instead("nothing stands here", "write a value", document, path))
+    elif kind == "missing":
+        why, hint = words(one.error, "", value, ())
+        is_bare = len(path) > 1 and not isinstance(document.at(path), dict)  # a name alone, of a plugin that must have settings
+        document.report(path, why, f"write {path[-1]}: {{{hint.removeprefix('write ')}}}" if is_bare else hint, at_key=True)
     elif document.is_unfilled(path) or (kind == "too_short" and _length(value) >= one.error["ctx"]["min_length"]):
         pass  # pydantic does not count the items that have mistakes of their own
     elif (kind == "extra_forbidden" and unbuilt.is_key(path)) or unbuilt.is_value(path, value):
         document.report(path, unbuilt.WHY, at_key=one.at_key)
     elif kind == "kinds":
-        document.report(path, *mismatch(one.error["nouns"], document.kind(path), value, keys(one.shapes)))
+        document.report(path, *_instead(*mismatch(one.error["nouns"], document.kind(path), value, keys(one.shapes)), document, path))
+    elif "outside" in one.error:
+        outside = " and ".join(one.error["outside"])
+        document.report(path, "nothing stands below it", f"indent {outside} further than {path[-1]}", at_key=True)
+    elif "unnamed" in one.error:
+        why = f"the name of the {one.error['unnamed']} is missing above this"
+        document.report(path, why, f"write NAME: {{{path[-1]}: ...}}", at_key=True)
+    elif kind == "extra_forbidden":
+        document.report(path, "unknown key", _unknown(one, document, plugins), at_key=True)
     else:
-        got = document.kind(path)
-        why, hint = words(one.error, got, value, keys(one.shapes))
-        if not hint and why.endswith(got) and isinstance(document.shown(path), str) and document.secrets(path):
-            hint = "what it stands for is something else"
-        document.report(path, why, hint, at_key=one.at_key)
+        cause = one.error.get("ctx", {}).get("error")
+        if isinstance(cause, At):
+            path = (*path, *cause.path)
+        why, hint = words(one.error, document.kind(path), value, keys(one.shapes))
+        document.report(path, *_instead(why, hint, document, path), at_key=one.at_key)
+
+
+def _unknown(one: _Found, document: Document, plugins: Container[str]) -> str:
+    """What to do with an unknown key: a slip of the pen in a key of this place, one of another place, or one we know nothing of."""
+    key, known = str(one.path[-1]), keys(one.shapes)
+    if close(key, known, 0.8) or ":" in key or "=" in key:
+        return words(one.error, "", None, known)[1]
+    if len(one.path) == 1 and key[:2] in ("x_", "X-", "X_"):
+        return f"a key of the file's own begins with x-, as in x-{key[2:]}"
+    if key in ("enabled", "enable", "disabled") and "plugins" in one.path:
+        return "a plugin works where it stands; mode: off, beside its name, turns it off"
+    if hint := belongs(one.path, plugins):
+        return hint
+    if "lacking" in one.error:
+        return f'the key "{one.error["lacking"]}" is missing here'
+    return words(one.error, "", None, known)[1]
+
+
+def _instead(why: str, hint: str, document: Document, path: Path) -> tuple[str, str]:
+    """A value from elsewhere, and one that was meant to be: what is wrong with it can only be mended there."""
+    value, written = document.at(path), document.written(path)
+    if written is not None and value in (None, ""):
+        return why.replace('""', f'"{written}"', 1).replace("nothing", f'"{written}"', 1), "it is empty"
+    if meant := foreign(value):
+        return why, meant
+    if not hint and why.endswith(document.kind(path)) and isinstance(document.shown(path), str) and document.secrets(path):
+        return why, "what it stands for is something else"
+    return why, hint

@@ -28,9 +28,19 @@ NOUNS = {
 """Errors that say: another kind of value belongs here."""
 SCALARS = frozenset({"bool_type", "float_type", "int_from_float", "int_type"})
 
-_TRUTHS = {"on": "true", "yes": "true", "y": "true", "off": "false", "no": "false", "n": "false"}
+_TRUTHS = {"true": "true", "false": "false", "on": "true", "yes": "true", "y": "true", "off": "false", "no": "false", "n": "false"}
 _UNIT = re.compile(r"^[\d.]+\s?([A-Za-z]+)$")
+_FOREIGN = re.compile(r"\$[A-Za-z_]\w*|\$\(.*\)|\{\{.*\}\}|%[A-Za-z_]\w*%|<%.*%>")
+_GROUPED = re.compile(r"-?\d{1,3}(?:[_,' ]?\d{3})*", re.ASCII)
+_THOUSANDS = re.compile(r"(\d{1,9})[kK]", re.ASCII)
+_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,9})?)\s?%", re.ASCII)
+_LOOKALIKES = str.maketrans(dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb", '"') | dict.fromkeys("\u2018\u2019\u201a\u201b", "'"))
+MANY = 8
+"""Of so many choices that one is clearly meant, not all are told."""
 _CHOICE = re.compile(r"'((?:[^'\\]|\\.)*)'|(-?\d+)")
+
+HIDDEN = "a number"
+"""What is told of a number where a secret belongs."""
 
 Words = tuple[str, str]
 
@@ -59,11 +69,17 @@ def mismatch(noun: str, got: str, value: Any, keys: Sequence[str]) -> Words:
     """The words for a value of the wrong kind."""
     why = f"expected {noun}, got {got}"
     if "text" in noun and isinstance(value, bool | int | float):
-        return why, f"write it in quotes: {_quoted(got)}"
+        return why, "write it in quotes" if got == HIDDEN else f"write it in quotes: {_quoted(got)}"
+    if noun == "text" and isinstance(value, list) and len(value) == 1:
+        return why, "write it without brackets and without a dash"
+    if noun == "text" and isinstance(value, dict) and len(value) == 1 and isinstance(next(iter(value.values())), dict | None):
+        return why, f"write {next(iter(value))} alone"
+    if isinstance(value, str) and value != value.lower() and value.lower() in re.findall(r"\w+", noun):
+        return why, f"write {value.lower()}"
     if noun == "true or false" and isinstance(value, str) and value.lower() in _TRUTHS:
         return why, f"write {_TRUTHS[value.lower()]}"
-    if "number" in noun and isinstance(value, str) and re.fullmatch(r"-?[0-9.]+", value):
-        return why, "write it without quotes"
+    if "number" in noun and (meant := _number_meant(noun, value)):
+        return why, meant
     if noun == "a list" and value is None:
         return why, "write [] for none"
     if noun == "a list" and isinstance(value, dict):
@@ -71,10 +87,38 @@ def mismatch(noun: str, got: str, value: Any, keys: Sequence[str]) -> Words:
     if noun == "a list":
         return why, "write it in brackets, or with a dash on a line of its own"
     if noun == "a mapping" and keys:
-        return why, f"its keys are {', '.join(keys)}"
+        return why, f"its keys are {', '.join(keys)}" if len(keys) > 1 else f"its key is {keys[0]}"
     if noun == "a mapping" and isinstance(value, list):
-        return why, "write name: value, without a dash"
+        return why, "write name: value, without brackets and without a dash"
     return why, ""
+
+
+def _number_meant(noun: str, value: Any) -> str:
+    """`1_000`, `10k`, `1e3`, `10%`, "5": what to write for it; "" for what is no number at all."""
+    if isinstance(value, float):
+        return f"write {value:.0f}" if "whole" in noun and value.is_integer() else ""
+    if not isinstance(value, str):
+        return ""
+    if re.fullmatch(r"-?[0-9.]+", value):
+        return "write it without quotes"
+    if _GROUPED.fullmatch(value):
+        return f"write {re.sub('[_, ]|' + chr(39), '', value)}"
+    if (thousands := _THOUSANDS.fullmatch(value)) is not None:
+        return f"write {thousands[1]}000"
+    if "whole" not in noun and (share := _PERCENT.fullmatch(value)) is not None:
+        return f"write {float(share[1]) / 100:g}"
+    return ""
+
+
+def foreign(value: Any) -> str:
+    """What to write for a reference in the style of shells and templates, and for quotes that are none; "" for other values."""
+    if not isinstance(value, str):
+        return ""
+    if _FOREIGN.fullmatch(value.strip()):
+        return "a value from the environment is written ${NAME}"
+    if value and value[0] not in "\"'" and value[0].translate(_LOOKALIKES) in "\"'":
+        return f'quotes are written ", not {value[0]}'
+    return ""
 
 
 def choice(context: Mapping[str, Any], got: str, value: Any) -> Words:
@@ -85,8 +129,12 @@ def choice(context: Mapping[str, Any], got: str, value: Any) -> Words:
         return why, f"write it in quotes: {_quoted(got)}"
     if isinstance(value, str) and value in known:
         return why, "write it without quotes"
+    if isinstance(value, str) and value.lower().removeprefix("v") in known and all(map(str.isdecimal, known)):
+        return why, f"write {value[1:]}"
     hint = nearest(value, known) if isinstance(value, str) else ""
-    return why, hint if hint.startswith("did you mean") else ""
+    if not hint.startswith("did you mean"):
+        return why, ""
+    return f"{got} is none of the {len(known)} words known here" if len(known) > MANY else why, hint
 
 
 def _quoted(got: str) -> str:
@@ -134,10 +182,9 @@ def words(error: Mapping[str, Any], got: str, value: Any, keys: Sequence[str]) -
     type_: str = error["type"]
     context: Mapping[str, Any] = error.get("ctx", {})
     if type_ == "extra_forbidden":
-        return "unknown key", nearest(str(error["loc"][-1]), keys)
+        return "unknown key", unknown(str(error["loc"][-1]), keys)
     if type_ == "missing":
-        key = error["loc"][-1]
-        return f'the key "{key}" is missing', f"write {key}: ..."
+        return missing(error.get("keys") or [str(error["loc"][-1])])
     if type_ in ("value_error", "assertion_error"):
         why, _, hint = str(context.get("error") or "this value is not possible").partition("; ")
         return why, hint
@@ -148,6 +195,21 @@ def words(error: Mapping[str, Any], got: str, value: Any, keys: Sequence[str]) -
     if type_ in _PHRASES:
         return f"{_limit(_PHRASES[type_](context), value)}, got {len(value) if isinstance(value, list | dict) else got}", ""
     return _plain(error["msg"], got)
+
+
+def missing(names: Sequence[str]) -> Words:
+    """The words for keys without which a mapping is nothing."""
+    quoted = " and ".join(f'"{name}"' for name in names)
+    plural = "s" if len(names) > 1 else ""
+    return f"the key{plural} {quoted} {'are' if plural else 'is'} missing", f"write {', '.join(f'{name}: ...' for name in names)}"
+
+
+def unknown(key: str, keys: Sequence[str]) -> str:
+    """What to write for a key that is none of `keys`: one that was meant, or what was written without a space after its colon."""
+    name, sign, value = key.partition(":") if ":" in key else key.partition("=")
+    if sign and name.strip() in keys:
+        return f"write {name.strip()}: {value.strip()}, with a colon and a space"
+    return nearest(key, keys)
 
 
 def _plain(message: str, got: str) -> Words:

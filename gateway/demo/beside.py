@@ -22,7 +22,7 @@ The gateway answers on {url}; Ctrl-C stops it and the leads service. In another 
   curl -i '{url}/api/v1/fail?how=reset'
   curl -i {url}/api/v1/login -d '{{"email": "demo@example.com", "password": "guess"}}'    # six times
 
-README.md says what to expect. The policy is {policy}: change it, and start again.
+README.md says what to expect. The policy is {policy}: change it, and the gateway takes the change within seconds.
 
 """
 

@@ -136,16 +136,16 @@ class Connection(asyncio.Protocol):
     def _read_head(self, data: bytes) -> bytes:
         """One head, or a part of it; its turn is begun. Returns what follows it."""
         partial = self._partial
-        whole = partial + data if partial else data
-        end = whole.find(b"\r\n\r\n", max(len(partial) - 3, 0)) + 4
-        complete = end > 3
-        head, rest = (whole[:end], whole[end:]) if complete and end < len(whole) else (whole, b"")
         try:
-            if self._known is not None and complete and not partial:
-                line_end = head.find(b"\r\n")
-                if head[line_end:] == self._known.block and (ex := self.front.heads.again(head, line_end, self._known)) is not None:
+            if self._known is not None and not partial:
+                line_end = data.find(b"\r\n")
+                if data.startswith(self._known.block, line_end) and (ex := self.front.heads.again(data, line_end, self._known)) is not None:
                     self._begin(ex, False, True)
-                    return rest
+                    return data[line_end + len(self._known.block) :]
+            whole = partial + data if partial else data
+            end = whole.find(b"\r\n\r\n", max(len(partial) - 3, 0)) + 4
+            complete = end > 3
+            head, rest = (whole[:end], whole[end:]) if complete and end < len(whole) else (whole, b"")
             if len(head) > self.front.head_limit:
                 raise HeadTooLarge() if b"\r\n" in head[: self.front.head_limit] else TargetTooLong()
             message = self._parser.feed(head[len(partial) :] if partial else head)

@@ -19,7 +19,7 @@ BACKLOG = 2048
 """asyncio's default of 100 drops SYNs under a burst; each comes again after a second."""
 AT_ONCE = 256
 """Connections accepted in one go, so that those already served are not kept waiting."""
-FEW = 8
+FEW = 4
 """The same for a process that is ahead of the others, when these have had their chance."""
 RESPITE = 0.002
 """Seconds for which one that is ahead leaves new connections to the others."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
@@ -59,7 +59,7 @@ class Operations:
     async def health(self, arguments: Arguments) -> Any:
         """`ready` is whether to send requests here; `status` is ok, degraded, unready or draining."""
         app = self._front.app
-        return {**health(app), "policy": policy_health(app.running.is_stale, self._reloader.state)}
+        return health(app, policy_health(app.running.is_stale, self._reloader.state))
 
     async def liveness(self, arguments: Arguments) -> Any:
         """That the loop turns: also of one that drains, which must not be restarted."""
@@ -100,8 +100,8 @@ class Operations:
         return round(self._clock() - self._started, 3)
 
 
-def health(app: App) -> dict[str, Any]:
-    """What one process says of itself; of its policy's file it knows nothing."""
+def health(app: App, file: Mapping[str, Any]) -> dict[str, Any]:
+    """What one process says of itself; `file` is what is known of the policy's file."""
     running, policy = app.running, app.policy
     store = app.store.state()
     is_degraded = running.is_stale or not store.is_up or any(check.failure for check in running.checks)
@@ -109,6 +109,7 @@ def health(app: App) -> dict[str, Any]:
     return {
         "status": "draining" if running.draining else "unready" if not ready else "degraded" if is_degraded else "ok",
         "ready": ready,
+        "policy": file,
         "store": _stored(store),
         "upstreams": {name: {"targets": list(settings.targets)} for name, settings in policy.upstreams.items()},
         "checks": {check.name: _checked(check) for check in running.checks},

@@ -7,6 +7,8 @@ import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from multidict import istr
+
 from gateway.errors import ClientGone, GatewayError, PluginError
 from gateway.exchange import End, Exchange, Headers, Reply, problem
 from gateway.pipeline import Pipeline, finish, transform
@@ -23,6 +25,8 @@ log = logging.getLogger("gateway.server")
 JOINED = 64 * 1024  # bytes of a body up to which copying it behind its head is cheaper than a second write
 
 REASONS = {status.value: status.phrase for status in HTTPStatus} | {418: "I'm a Teapot", 422: "Unprocessable Content"}
+
+LENGTH, DATE = istr("Content-Length"), istr("Date")
 
 Hooks = tuple[tuple[Any, Any], ...]
 
@@ -157,14 +161,14 @@ class Turn:
         if self.ex.method == "HEAD" or reply.status == 304:
             length = reply.length if reply.length is not None else (len(data) or None)
             if length is not None:
-                headers["Content-Length"] = str(length)
+                headers[LENGTH] = str(length)
             data = b""
         elif reply.status == 204:
             data = b""
         else:
             if hooks:
                 data = transform(hooks, self.ex, data) + finish(hooks, self.ex)
-            headers["Content-Length"] = str(len(data))
+            headers[LENGTH] = str(len(data))
         head = self._head(reply)
         self._bytes_out = len(data)
         if len(data) > JOINED:
@@ -178,12 +182,12 @@ class Turn:
         assert stream is not None
         if self.ex.method == "HEAD" or reply.status in (204, 304):
             if reply.length is not None and reply.status != 204:
-                reply.headers["Content-Length"] = str(reply.length)
+                reply.headers[LENGTH] = str(reply.length)
             self._write(self._head(reply))
             return
         chunked = False
         if reply.length is not None and not hooks:
-            reply.headers["Content-Length"] = str(reply.length)
+            reply.headers[LENGTH] = str(reply.length)
         elif self._is_http10:
             self.keep_alive = False  # the end of the connection ends the body
         else:
@@ -215,8 +219,8 @@ class Turn:
             headers["Connection"] = "close"
         elif self._is_http10:
             headers["Connection"] = "keep-alive"
-        if "Date" not in headers:
-            headers["Date"] = front.date
+        if DATE not in headers:
+            headers[DATE] = front.date
         status = reply.status
         reason = reply.reason if reply.reason and reply.reason.isascii() else REASONS.get(status, "")
         head = serialize(f"HTTP/1.1 {status} {reason}", headers, has_raw_bytes=reply.has_raw_bytes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 import sys
 import tempfile
@@ -15,9 +14,8 @@ from typing import IO, Any, Literal
 from gateway.control import NONE, Arguments, Control
 from gateway.supervisor.channel import Channel, opened
 from gateway.supervisor.judging import Beat
-from gateway.supervisor.stack import Frame, stack
+from gateway.supervisor.stack import STACK, Frame, stack
 
-STACK = signal.SIGUSR2
 DUMP = 1.0
 """Seconds for a process to write its stack; one that is stopped does not."""
 LOOK = 0.02

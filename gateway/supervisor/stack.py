@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 _FRAME = re.compile(r'  File "(?P<file>.*)", line (?P<line>\d+) in (?P<name>.*)')
+STACK = signal.SIGUSR2
+"""Has a worker write its stack, whatever it is doing."""
 LOOP = "gateway/supervisor/worker.py"
 """At the bottom of the stack of the thread that runs the event loop."""
 

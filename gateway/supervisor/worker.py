@@ -34,6 +34,7 @@ from gateway.supervisor.balance import Balance
 from gateway.supervisor.channel import Channel, Gone, opened
 from gateway.supervisor.judging import BEAT, Beat
 from gateway.supervisor.orders import Orders
+from gateway.supervisor.stack import STACK
 from gateway.telemetry.levels import adopt
 from gateway.telemetry.metrics.families import Metrics
 from gateway.telemetry.metrics.slots import SlotFile, slot_file
@@ -41,8 +42,6 @@ from gateway.telemetry.whole import at_once
 
 log = logging.getLogger("gateway")
 
-STACK = signal.SIGUSR2
-"""Has a worker write its stack, whatever it is doing."""
 LOST = 120.0
 """Seconds after which a loop that hangs ends its process by itself: the supervisor would have ended it, if it still lived."""
 ASKING = 5.0
@@ -71,7 +70,7 @@ class Above(Control):
 
 
 class Worker:
-    """Its public methods are what it can be told, by their names."""
+    """What it can be told, by the names of its methods, is in `_orders`."""
 
     serving: Serving
 
@@ -186,7 +185,7 @@ class Worker:
         self._is_over.set()
 
     async def health(self, arguments: Arguments) -> Any:
-        return health(self.serving.front.app)
+        return health(self.serving.front.app, {})
 
     async def policy(self, arguments: Arguments) -> Any:
         """The policy in force, without its secrets."""

@@ -213,9 +213,13 @@ class AnswerReader:
         if self.reply is None or self.ended:
             return  # an interim answer; the real one follows
         self.ended = True
+        if self._fields:
+            self._end_with_trailers()
+
+    def _end_with_trailers(self) -> None:
         if any(NAMES[name][1] for name, _ in self._fields):
             self.reusable = False  # llhttp takes Transfer-Encoding in a trailer for the next answer's
-        if self._fields and self._trailers_wanted:
+        if self._trailers_wanted:
             self.trailers = tuple(
                 (NAMES[name][0], value.decode("utf-8", "surrogateescape"))
                 for name, value in self._fields
@@ -246,12 +250,13 @@ def _fields_of(fields: list[tuple[bytes, bytes]], version: str) -> tuple[Headers
 
     llhttp has refused control bytes in values: joined by one, all are decoded in one call.
     """
-    joined = b"\n".join([value for _, value in fields])
+    names, values = zip(*fields, strict=True) if fields else ((), ())
+    joined = b"\n".join(values)
     passed = []
     length: int | None = None
     chunked = False
     named: set[str] | None = None
-    for (raw, _), value in zip(fields, joined.decode("utf-8", "surrogateescape").split("\n"), strict=False):
+    for raw, value in zip(names, joined.decode("utf-8", "surrogateescape").split("\n"), strict=False):
         name, kind = NAMES[raw]
         if not kind:
             passed.append((name, value))

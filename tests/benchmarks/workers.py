@@ -14,6 +14,7 @@ from http.client import HTTPConnection
 
 from tests.benchmarks.proxy import load
 from tests.benchmarks.proxy.process import free_port, running
+from tests.benchmarks.proxy.sink import LEADS
 from tests.benchmarks.proxy.upstream import folder, leads
 
 ROUNDS = 2
@@ -45,11 +46,11 @@ def measure(workers: int, answers: str, seconds: int, upstream: int) -> None:
         (place / "gateway.yaml").write_text(policy(workers, port, observe, upstream, ROUTES[answers]))
         command = ["taskset", "-c", f"0-{(os.cpu_count() or 1) - 1}", sys.executable, "-m", "gateway", "run", "gateway.yaml"]
         with running(command, 0, place) as process:
-            process.wait_until_answering(port, "/", {})
+            process.wait_until_answering(port, LEADS, {})
             for connections in CONNECTIONS:
-                load.run(f"http://127.0.0.1:{port}/", connections, 1)
+                load.run(f"http://127.0.0.1:{port}{LEADS}", connections, 1)
                 before = process.cpu()
-                found = load.run(f"http://127.0.0.1:{port}/", connections, seconds)
+                found = load.run(f"http://127.0.0.1:{port}{LEADS}", connections, seconds)
                 us = (process.cpu() - before) / found.requests * 1e6
                 assert not found.refused and not found.broken, found
                 print(

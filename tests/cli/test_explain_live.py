@@ -125,7 +125,7 @@ def test_a_token(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ("argv", "secret", "code", "said"),
     [
         ([], "", 1, "gateway.yaml has no secret for tokens; write server: "),
-        (["--for", "10"], SECRET, 2, '"10" is no duration; write a number and one of'),
+        (["--for", "10"], SECRET, 2, "a bare number is no duration; write the unit, as in 10s"),
         (["--for", "25h"], SECRET, 2, "a token is good for 1s to 24h"),
         (["--for", "0s"], SECRET, 2, "a token is good for 1s to 24h"),
         (["--route", "mad"], SECRET, 2, 'no route is called "mad"; did you mean "made"?'),

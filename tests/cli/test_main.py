@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-import gateway.cli.run
 import gateway.demo
 import gateway.server.process
 from gateway.cli import main
@@ -35,6 +35,46 @@ def test_help(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert ("gateway.yaml" in shown) and ("SUPPRESS" not in shown)
     if argv == ["--help"]:
         assert all(f"\n    {command} " in shown for command in ("run", "check", "plan", "demo"))
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        (["check", "gone.yaml"], 1),
+        (["plan", "gone.yaml"], 1),
+        (["plan", "--route", "gone"], 2),
+        (["explain", "GET", "/", "--policy", "gone.yaml"], 1),
+        (["explain", "get", "/"], 2),
+        (["explain", "GET", "leads"], 2),
+        (["explain", "POST", "/", "-d", "@gone"], 2),
+        (["explain", "--request", "1"], 1),
+        (["status"], 1),
+        (["status", "gone.yaml"], 1),
+    ],
+)
+def test_a_program_that_asks_for_json_gets_json(argv: list[str], code: int, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "gateway.yaml").write_text(RIGHT)
+    assert main([*argv, "--json"]) == code
+    out, err = capsys.readouterr()
+    assert json.loads(out)["ok"] is False
+    assert err == ""
+
+
+def test_any_locale(folder: Path) -> None:
+    (folder / "gateway.yaml").write_text("version: 1\nroutes: [{name: \u00e4, match: /\u00e4/**, plugins: [respond: 200]}]\n")
+    env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    ended = subprocess.run([sys.executable, "-m", "gateway", "plan"], cwd=folder, env=env, capture_output=True, check=True)
+    assert "\u00e4: /\u00e4/**" in ended.stdout.decode()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("command", ["check", "plan"])
+def test_a_full_disk(command: str, folder: Path) -> None:
+    (folder / "gateway.yaml").write_text(RIGHT.replace("answer", "respond: 200"))
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run([sys.executable, "-m", "gateway", command], cwd=folder, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.decode() == f"gateway {command}: the output cannot be written: No space left on device\n"
 
 
 def test_run_serves_the_policy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

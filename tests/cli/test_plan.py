@@ -93,6 +93,8 @@ def test_a_route_that_is_not_there(folder: Path, capsys: pytest.CaptureFixture[s
 def test_a_policy_with_mistakes_has_no_plan(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "gateway.yaml").write_text("version: 1\n")
     assert main(["plan", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["mistakes"][0]["why"] == 'the key "routes" is missing'
+    assert main(["plan"]) == 1
     assert capsys.readouterr() == ("", 'gateway.yaml:1:1: the key "routes" is missing; write routes: ...\n')
 
 

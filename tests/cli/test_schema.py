@@ -37,15 +37,16 @@ UNSEEN = {
     "an anchor, a key or a merge, of which an editor sees only what results": ("document_duplicate", "document_merge_text"),
     "what one part says of another": (
         "entry_once_twice", "env_secret_names", "route_no_answer", "route_no_upstreams", "route_parameters", "route_same_match",
-        "route_upgrades_common", "route_without", "server_ports_same", "server_recycle_alone", "store_alone", "store_ca",
-        "store_no_master", "store_nowhere", "store_twice",
-        "upstream_tls_pair",
+        "route_only_limits", "route_upgrades_common", "route_without", "route_without_own", "server_ports_same", "server_recycle_alone",
+        "store_alone", "store_ca", "store_no_master", "store_nowhere", "store_twice", "upstream_tls_pair",
     ),
     "where a store is, inside a text": ("store_host", "store_sentinel", "store_url", "store_url_host"),
-    "that a number is in range, inside a text": ("server_listen_ports", "upstream_numbers"),
+    "that a number is in range, inside a text": ("server_listen_ports", "settings_century", "upstream_numbers"),
+    "what a text means elsewhere": ("route_express", "route_flask", "telemetry_endpoint"),
+    "how a number is written": ("settings_exponent",),
     "what a plugin's code is": ("entry_files", "entry_observe"),
     "what the environment and files hold": (
-        "env_file", "env_missing", "env_nested", "env_secret_target", "env_secret_type", "env_secret_file_plugin",
+        "env_empty", "env_file", "env_missing", "env_nested", "env_secret_target", "env_secret_type", "env_secret_file_plugin",
     ),
     "other files": (
         "include_alias", "include_cycle", "include_free", "include_itself", "include_keys", "include_missing", "include_names",

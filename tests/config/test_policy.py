@@ -15,6 +15,7 @@ from gateway.app import App
 from gateway.config.policy import EntrySettings, Policy, load, loads
 from gateway.errors import ConfigError
 from gateway.registry import Registry
+from tests.support import write_certificate
 
 HERE = Path(__file__).parent
 REGISTRY = Registry(HERE)
@@ -47,8 +48,7 @@ def test_defaults() -> None:
 
 
 def test_a_server_in_full(tmp_path: Path) -> None:
-    for name in ("cert.pem", "key.pem"):
-        (tmp_path / name).write_text("x")
+    write_certificate(tmp_path)
     text = (
         TOP
         + ROUTE

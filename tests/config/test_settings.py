@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,36 @@ def test_sizes(written: str, bytes_: int) -> None:
 )
 def test_no_durations_and_no_sizes(written: Any) -> None:
     for read in (duration, size):
-        with pytest.raises(ValueError, match=r"is no (duration|size); write .+, as in "):
+        with pytest.raises(ValueError, match=r"is no (duration|size); write "):
             read(written)
+
+
+@pytest.mark.parametrize(
+    ("read", "written", "meant"),
+    [
+        (duration, "15min", "15m"),
+        (duration, "15 minutes", "15m"),
+        (duration, "10sec", "10s"),
+        (duration, "1,5s", "1.5s"),
+        (duration, "15M", "15m"),
+        (duration, "1h30m", "90m"),
+        (duration, "1m30s", "90s"),
+        (size, "1M", "1MiB"),
+        (size, "1mb", "1MiB"),
+        (size, "16KB", "16KiB"),
+        (size, "8Kib", "8KiB"),
+    ],
+)
+def test_what_was_meant(read: Callable[[Any], float], written: str, meant: str) -> None:
+    with pytest.raises(ValueError, match=rf"; write {meant}$"):
+        read(written)
+    assert read(meant) > 0
+
+
+@pytest.mark.parametrize(("read", "written"), [(duration, "36501d"), (duration, "999999999999999d"), (size, "999999999999999GiB")])
+def test_too_much(read: Callable[[Any], float], written: str) -> None:
+    with pytest.raises(ValueError, match=r"; write .+ at most$"):
+        read(written)
 
 
 @pytest.mark.parametrize(("written", "share"), [("20%", 0.2), ("0%", 0.0), ("100%", 1.0), ("12.5 %", 0.125), ("0.1%", 0.001)])

@@ -18,6 +18,7 @@ from gateway.config.policy import Policy, load
 from gateway.config.sources import SECRET, Sources
 from gateway.errors import ConfigError
 from gateway.registry import Registry
+from tests.support import write_certificate
 
 REGISTRY = Registry(Path(__file__).parent)
 POLICY = "version: 1\nroutes: [{match: /**, plugins: [answer]}]\nserver: {listen: '127.0.0.1:${PORT}'}\n"
@@ -187,8 +188,7 @@ def test_what_a_file_holds_is_typed_and_never_shown(tmp_path: Path) -> None:
 
 
 def test_a_policy_knows_the_files_it_is_made_of(tmp_path: Path) -> None:
-    for name in ("cert.pem", "key.pem"):
-        (tmp_path / name).write_text("x")
+    write_certificate(tmp_path)
     (tmp_path / "port").write_text("81")
     (tmp_path / "a.env").write_text("")
     (tmp_path / "routes").mkdir()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -82,11 +81,3 @@ async def test_the_gateway_runs_as_it_is_told_to(tmp_path: Path) -> None:
         folder.mkdir()
     async with serving(GATEWAY["command"], POLICY, folders, GATEWAY["environment"]) as gateway:
         assert gateway.process.port and (folders[state] / "metrics").exists()
-
-
-@pytest.mark.skipif(
-    shutil.which("docker") is None or subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode != 0,
-    reason="docker compose is not installed",
-)
-def test_compose_takes_it() -> None:
-    subprocess.run(["docker", "compose", "--file", str(FILE), "config", "--quiet"], check=True, timeout=60)

@@ -154,7 +154,7 @@ async def test_connections_are_shared_out(tmp_path: Path) -> None:
             await asyncio.sleep(1.2)  # a sign of life tells of them
             shares = sorted(worker["connections"] for worker in await gateway.workers())
             assert sum(shares) == number
-            assert shares[0] > number * 0.3, shares
+            assert shares[0] > number * 0.2, shares  # without sharing out, it is often 0; a busy machine wakes the other one late
             await asyncio.gather(*(client.__aexit__(None, None, None) for client in clients))
 
 
@@ -391,7 +391,7 @@ async def test_a_worker_that_starts_after_a_refused_reload_has_the_policy_in_for
         plugin(tmp_path, "mine", "!!")
         (tmp_path / "more.yaml").unlink()
         state = await reload(gateway, "version: 1\nrouts: []\n")
-        assert not state.last.ok and "did you mean" in state.last.mistakes[1]
+        assert not state.last.ok and "did you mean" in "\n".join(state.last.mistakes)
         for pid in await gateway.pids():
             os.kill(pid, signal.SIGKILL)
         await until(lambda: gateway.log.count("ended by SIGKILL") == 2)

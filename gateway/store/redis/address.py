@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
@@ -85,6 +86,8 @@ def host_and_port(text: str, port: int) -> tuple[str, int]:
         host, found = parts.hostname, parts.port
     except ValueError:
         host = found = None
+    if host and not re.fullmatch(r"[!-~]+", host):
+        raise ValueError("a host is a name or an address without blanks; write redis://host:6379/0")
     if not host or found == 0:
         raise ValueError("a host is missing, or its port is none; write redis://host:6379/0")
     return host, found or port
