@@ -439,6 +439,14 @@ def test_groups_cannot_be_made_by_a_comma() -> None:
 # -- the rest
 
 
+def test_a_limit_below_counts_by_who_was_found_out() -> None:
+    """From whichever address: and another consumer behind the same one is not held."""
+    line = pipeline(made(JWT), load("rate_limit", {"limit": 1, "window": "1m", "by": "consumer"}), upstream=FakeUpstream())
+    bob = ("Authorization", f"Bearer {hs({**CLAIMS, 'sub': 'bob'})}")
+    asked = [(BEARER, "192.0.2.1"), (BEARER, "192.0.2.2"), (bob, "192.0.2.1")]
+    assert [run(line, exchange(headers=[sent], client=client)).status for sent, client in asked] == [200, 429, 200]
+
+
 def test_observed_it_refuses_nobody() -> None:
     plugin = made(JWT, mode="observe")
     upstream, ex = FakeUpstream(), exchange()
