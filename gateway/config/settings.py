@@ -192,8 +192,9 @@ def new_file(value: Any, info: ValidationInfo) -> Path:
     path = (folder / value).absolute()
     if value.endswith("/") or path.is_dir():
         raise ValueError(f"{kind(value)} is a folder; write the path of a file")
-    if not path.parent.is_dir():
-        raise ValueError(f"the folder of {kind(value)} is not there; make it, or write the path of a file in one that is")
+    above = next((one for one in path.parents if one.exists()), path.parent)  # what lacks below it can be made
+    if not above.is_dir():
+        raise ValueError(f"{kind(value)} lies below {above.name}, which is no folder; write another path")
     return path
 
 
