@@ -71,7 +71,8 @@ class App:
         self.running = Running()
         self.clock = clock  # seconds, monotonic
         self.store: Store = self._store(store or self._new_store, before)
-        self._blocks = Blocks(self.store.shared_set(BLOCKS), time.time)
+        self._time = time.time if clock is time.monotonic else clock  # a rehearsal's clock counts it itself
+        self._blocks = Blocks(self.store.shared_set(BLOCKS), self._time)
         self.control: Control = before.control if before is not None else control or Control()
         self._write_line = write_line
         self._files: LineFiles | None = files if before is None else before._files
@@ -173,7 +174,7 @@ class App:
                 traces=self._traces,
                 mask=self.mask,
                 is_draining=self.running.is_draining,
-                time=time.time if self.clock is time.monotonic else self.clock,  # a rehearsal's clock counts it itself
+                time=self._time,
                 ask=self.control.call,
             )
             try:

@@ -20,7 +20,7 @@ from pydantic import Field, PlainValidator
 from pydantic.json_schema import WithJsonSchema
 
 from gateway.config.header import HeaderName
-from gateway.config.settings import OneOrMany, Settings
+from gateway.config.settings import OneOrMany, Settings, kind
 from gateway.errors import BadRequest
 from gateway.exchange import Exchange
 
@@ -72,6 +72,10 @@ FORMS: dict[str, type[Header | Claim | Param | Query | Body]] = {
     "header": Header, "claim": Claim, "param": Param, "query": Query, "body": Body,
 }  # fmt: skip
 WORDS = ("client", "consumer", "route")
+CLIENT = ("ip", "address", "remote_addr", "client_ip", "remote_ip", "ip_address")
+CONSUMER = ("user", "account", "username", "sub", "credential")
+"""What people write for them."""
+_HEADER = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+|authorization")
 Identity = Literal["client", "consumer", "route"] | Header | Claim | Param | Query | Body
 
 
@@ -85,7 +89,19 @@ def identity(value: Any) -> Identity:
         if isinstance(value, dict) and name in value:
             return form.model_validate(value)
     forms = "{header: NAME}, {claim: NAME}, {param: NAME}, {query: NAME}"
-    raise ValueError(f"expected client, consumer, route, body.FIELD, {forms} or a list of these")
+    raise ValueError(f"expected client, consumer, route, body.NAME, {forms} or a list of these, got {kind(value)}{_meant(value)}")
+
+
+def _meant(value: Any) -> str:
+    """The hint behind it."""
+    word = value.lower() if isinstance(value, str) else ""
+    if word in CLIENT:
+        return "; write client: its address"
+    if word in CONSUMER:
+        return "; write consumer: who an authenticate above has found it to be"
+    if word in FORMS:
+        return f"; write {'body.NAME' if word == 'body' else f'{{{word}: NAME}}'}"
+    return f"; write {{header: {value}}}" if _HEADER.fullmatch(word) else ""
 
 
 _SCHEMA = {

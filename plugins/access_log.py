@@ -6,7 +6,7 @@ import random
 import re
 import time
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import orjson
 from multidict import istr
@@ -54,6 +54,8 @@ AnyHeader = Annotated[str, AfterValidator(_header), WithJsonSchema({"type": "str
 
 
 class AccessLogSettings(Settings):
+    example: ClassVar[str] = "fields: [time, method, path, status]"
+
     fields: Annotated[Many[FieldName], AfterValidator(_once_each)] = Field(
         DEFAULT,
         min_length=1,

@@ -6,7 +6,7 @@ It answers OPTIONS like any other method: a preflight carries no credentials, so
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import model_validator
 
@@ -44,6 +44,8 @@ class MethodSettings(Settings):
 
 
 class AuthenticateSettings(MethodSettings):
+    example: ClassVar[str] = 'jwt: {algorithms: RS256, jwks_url: "https://issuer.example.com/jwks.json"}'
+
     any: Many[MethodSettings] = Field((), description="Several methods, of which one suffices: the first whose credentials are good.")
     all: Many[MethodSettings] = Field((), description="Several methods that all must succeed. The consumer is that of the first.")
     optional: bool = Field(False, description="Let requests without credentials pass, as nobody. Wrong ones are refused all the same.")

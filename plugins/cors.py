@@ -51,18 +51,27 @@ def _origin(value: str) -> str:
     if value == "null":
         raise ValueError("null is the origin of every sandboxed frame and file, so it names nobody")
     if _ORIGIN.fullmatch(value) is None:
-        raise ValueError(
-            f'"{value}" is no origin; write scheme://host[:port] as browsers send it: lower case, no path or final slash, '
-            "a non-ASCII host in its xn-- form"
-        )
+        raise ValueError(f'"{value}" is no origin; {_meant(value)}')
     if _DEFAULT_PORT.fullmatch(value):
         raise ValueError(f'"{value}" names the own port of its scheme, which browsers leave out')
     return value
 
 
+def _meant(value: str) -> str:
+    """What to write for what is no origin."""
+    if "*" in value:
+        return 'origins are compared whole, without patterns: list each, or write "*" alone for any'
+    found = value.lower() if "://" in value else f"https://{value.lower()}"
+    without_path = "/".join(found.split("/")[:3])
+    if _ORIGIN.fullmatch(without_path):
+        return f"write {without_path}, as browsers send it"
+    return "write scheme://host[:port] as browsers send it: lower case, no path, a non-ASCII host in its xn-- form"
+
+
 def _method(value: str) -> str:
     if _METHOD.fullmatch(value) is None:
-        raise ValueError(f'"{value}" is no method; methods are compared with their case, as in PATCH')
+        meant = value.upper() if _METHOD.fullmatch(value.upper()) else "its name in capitals, as in PATCH"
+        raise ValueError(f'"{value}" is no method; write {meant}')
     return value
 
 

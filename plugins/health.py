@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import orjson
 from pydantic import AfterValidator
@@ -51,6 +51,8 @@ def _path(value: str) -> str:
 
 
 class HealthSettings(Settings):
+    example: ClassVar[str] = "path: /health"
+
     path: Annotated[str, AfterValidator(_path), WithJsonSchema({"type": "string", "pattern": f"^{_PATH.pattern}$"})] = Field(
         "/health",
         description="Where the answers begin, for a route that matches all below it. The path itself and PATH/readiness say 200, or 503 "

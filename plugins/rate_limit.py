@@ -116,6 +116,8 @@ Status = Annotated[int, Field(ge=100, le=599)]
 class Limit(Settings):
     """One limit."""
 
+    example: ClassVar[str] = "limit: 100, window: 1m"
+
     limit: Amount | None = Field(None, description="The most requests in a window, or in a period.")
     window: Duration | None = Field(None, ge=0.001, le=10**9, description="The window's length, as in 15m.")
     by: Identities = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, ClassVar, Literal
 
 from multidict import istr
@@ -96,6 +97,7 @@ REMOVED: dict[Preset, tuple[str, ...]] = {
 }
 
 HSTS = "Strict-Transport-Security"
+_MAX_AGE = re.compile(r"(^|;)\s*max-age\s*=\s*\"?\d+", re.IGNORECASE)  # RFC 6797, section 6.1.1
 NAMES = {name.lower().replace("-", "_"): name for preset in PRESETS.values() for name in preset}
 """Setting -> header."""
 
@@ -159,6 +161,8 @@ class SecurityHeadersSettings(Settings):
     @model_validator(mode="after")
     def _contradicts_nothing(self) -> SecurityHeadersSettings:
         chosen = self.headers()
+        if HSTS in chosen and not _MAX_AGE.search(chosen[HSTS]):
+            raise ValueError(f"strict_transport_security: {chosen[HSTS]} says nothing to a browser; write max-age=31536000, in seconds")
         for name in self.extra:
             if (setting := name.lower().replace("-", "_")) in NAMES:
                 raise ValueError(f"extra: {name} has a setting of its own, {setting}")

@@ -6,16 +6,19 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from gateway.cli.words import Parser, Version
+
 Commands = Any
 """What argparse makes of `add_subparsers`; it has no public name for it."""
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="gateway",
         description="An API gateway that operators program in one file, gateway.yaml.",
         epilog="Exit codes: 0 done; 1 the policy has mistakes or cannot be run; 2 the command itself is wrong.",
     )
+    made.add_argument("--version", action=Version)
     commands = made.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     for add in COMMANDS:
         add(commands)

@@ -20,6 +20,8 @@ from gateway.config.sources import Sources
 from gateway.config.wording import HIDDEN
 from gateway.errors import ConfigError, Mistake
 
+LONGEST = 600
+"""Characters of what is told of one mistake."""
 VALUES = 100_000
 """Values to which a policy may unfold; aliases of aliases of aliases grow past any memory (the "billion laughs")."""
 
@@ -214,5 +216,6 @@ class Document:
 
 
 def _line(text: str) -> str:
-    """A mistake is told on one line, whatever a plugin's message holds."""
+    """A mistake is told on one line of a length that can be read, whatever a plugin's message holds."""
+    text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
     return text if text.isprintable() else " ".join(text.split()).encode("unicode_escape").decode()

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
-from gateway.config import unbuilt
-from gateway.config.belonging import BESIDE
+from gateway.config import familiar, unbuilt
+from gateway.config.belonging import BESIDE, SWITCHES
 from gateway.config.document import Document
 from gateway.config.interpolation import Secret, conceal
 from gateway.config.position import Path, Position
@@ -22,6 +22,7 @@ from gateway.registry import PluginClass, Registry
 
 MODES: tuple[Mode, ...] = ("enforce", "observe", "off")
 _SWITCHED = {True: "enforce", False: "off"}
+_ON = {"on": True, "enabled": True, "yes": True, "off": False, "disabled": False, "no": False, "none": False}
 OBSERVABLE = frozenset({"on_request", "on_end"})
 """Hooks that `mode: observe` can keep without effect: an answer is discarded, the end is only told."""
 
@@ -83,9 +84,9 @@ class Entries:
             return None
         settings_path = (*path, name)
         written = self.document.at(settings_path)
-        if isinstance(written, bool):
-            hint = "write its name alone" if written else "write mode: off beside its name, or remove it"
-            self.document.report(settings_path, f"a plugin is not turned {'on' if written else 'off'} like this", hint)
+        if (switched := written if isinstance(written, bool) else _ON.get(written) if isinstance(written, str) else None) is not None:
+            hint = "write its name alone" if switched else "write mode: off beside its name, or remove it"
+            self.document.report(settings_path, f"a plugin is not turned {'on' if switched else 'off'} like this", hint)
             return None
         settings = validate(plugin.settings, self.document, settings_path, {} if written is None else written, self.folder)
         position = self.document.position(settings_path, at_key=True)
@@ -129,6 +130,8 @@ class Entries:
             return None
         for key in strangers:
             hint = f"indent it further, to stand below {name}" if key in settings else nearest(key, BESIDE)
+            if key in SWITCHES:
+                hint = "a plugin works where it stands; mode: off, beside its name, turns it off"
             self.document.report((*path, key), "unknown key", hint, at_key=True)
         return name
 
@@ -154,7 +157,11 @@ class Entries:
                 self.document.report(where, f'plugin "{name}" is {unbuilt.WHY}', at_key=True)
             else:
                 first = name.partition(":")[0].strip()
-                hint = nearest(name, [*self.registry, *unbuilt.PLUGINS])
+                meant = familiar.plugin(name)
+                known = [*self.registry, *unbuilt.PLUGINS]
+                hint = f"here it is written {meant}" if meant else nearest(name, known)
+                if not hint and not self.document.secrets(where):
+                    hint = f"known here: {', '.join(self.registry)}"
                 if ":" in name and first in self.registry:
                     hint = f"write it without quotes, and with a space after the colon: - {first}: ..."
                 self.document.report(where, f"unknown plugin {kind(name)}", hint, at_key=True)

@@ -107,6 +107,8 @@ def parse(content: bytes, file: str) -> tuple[Key, ...]:
     """The keys in the file. Raises ValueError with the file's name and each place where something is wrong."""
     try:
         value = yaml.safe_load(content)
+        if value is not None and not isinstance(value, dict):
+            raise ValueError(f"{file} is no file of API keys; gateway keys create writes one")
         keys = KeyFile.model_validate({} if value is None else value).keys
     except yaml.YAMLError as error:
         raise ValueError(f"{file}: {yaml_mistake(error)}") from None

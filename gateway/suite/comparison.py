@@ -9,7 +9,8 @@ import orjson
 
 from gateway.exchange import Headers
 from gateway.rehearsal.outcome import Outcome
-from gateway.suite.schema import ABSENT, NONE, Arrived, Expectation, pattern
+from gateway.suite.schema import NONE, Arrived, Expectation, pattern
+from gateway.suite.tokens import ABSENT
 
 LONGEST = 200
 """Characters of a value that are shown."""

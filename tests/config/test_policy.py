@@ -251,3 +251,8 @@ def test_any_shape_is_told_or_loads(content: dict[str, Any]) -> None:
     else:
         assert {"version", "routes"} <= content.keys()
     assert "s3cret-value" not in told
+
+
+def test_a_plugin_that_nothing_is_like() -> None:
+    with pytest.raises(ConfigError, match=r'unknown plugin "\.\./\.\./etc/passwd"; known here: access_log, .*cors, '):
+        loads("version: 1\nplugins: [../../etc/passwd]\nroutes: [{match: /a, plugins: [respond: {status: 204}]}]\n", env={})

@@ -75,7 +75,8 @@ def setting(name: str) -> str:
 @pytest.mark.parametrize("name", HELMET)
 def test_each_can_be_left_out_and_replaced(name: str) -> None:
     assert {name.lower() for name in headers({setting(name): False})} == {other.lower() for other in HELMET} - {name.lower()}
-    assert headers({setting(name): "mine"}).getall(name) == ["mine"]
+    mine = "max-age=1" if name == HSTS else "mine"
+    assert headers({setting(name): mine}).getall(name) == [mine]
 
 
 @pytest.mark.parametrize("name", ["Permissions-Policy", "Cross-Origin-Embedder-Policy", "Cache-Control"])
@@ -190,3 +191,15 @@ def test_a_route_replaces_the_common_entry() -> None:
 def test_refused_at_load(settings: Any) -> None:
     with pytest.raises(ValidationError):
         load("security_headers", settings)
+
+
+@pytest.mark.parametrize("value", ["365d", "31536000", "includeSubDomains", "max-age=", "maxage=1"])
+def test_a_transport_policy_without_a_time_is_none(value: str) -> None:
+    """RFC 6797, section 6.1.1: max-age is required, and a browser ignores the header without it."""
+    with pytest.raises(ValidationError, match="write max-age=31536000, in seconds"):
+        load("security_headers", {"strict_transport_security": value})
+
+
+@pytest.mark.parametrize("value", ["max-age=0", 'includeSubDomains; Max-Age = "31536000"', "max-age=1; preload"])
+def test_a_transport_policy_of_one_s_own(value: str) -> None:
+    load("security_headers", {"strict_transport_security": value})
