@@ -19,6 +19,7 @@ from pydantic import Field
 from gateway import errors, identity, signing
 from gateway.bearer import CHALLENGE, has_token
 from gateway.by import IPV6_PREFIX, Identities, key_of, missing_parameter, reads_body, verified
+from gateway.config.csp import Csp
 from gateway.config.header import HeaderName, HeaderValue
 from gateway.config.network import Network
 from gateway.config.origin import Origin, valid_origin
@@ -57,6 +58,7 @@ __all__ = [
     "CallFailed",
     "ControlError",
     "Counter",
+    "Csp",
     "Decision",
     "Decisions",
     "Duration",
