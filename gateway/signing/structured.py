@@ -76,7 +76,7 @@ def unquoted(text: str) -> str:
     """What a string says. Raises ValueError when it is none."""
     if not text.startswith('"'):
         raise ValueError("a text in quotes is expected")
-    return _ESCAPED.sub(r"\1", text[1:-1])
+    return _ESCAPED.sub(r"\1", text[1:-1]) if "\\" in text else text[1:-1]
 
 
 def quoted(text: str) -> str:
