@@ -54,13 +54,13 @@ class TokenSettings(Settings):
         min_length=1, description="What signs tokens. Of several the first signs, and all count: so that one can be replaced."
     )
     session: CookieName = Field(description="The cookie of the session; a token counts for the session that it was made for.")
-    cookie: CookieName = Field("__Host-csrf", description="The cookie that holds the token. Scripts can read it.")
+    name: CookieName = Field("__Host-csrf", description="The cookie that holds the token. Scripts can read it.")
     header: HeaderName = Field("X-CSRF-Token", description="The header in which a page sends it back.")
 
 
 class CsrfSettings(Settings):
     origins: OneOrMany[Origin] = Field((), description="Origins of other sites whose pages may; the gateway's own may anyway.")
-    cookies: OneOrMany[CookieName] = Field(
+    sessions: OneOrMany[CookieName] = Field(
         (), description="Look only at requests with one of these cookies: what bears none acts for nobody. None: look at all."
     )
     unknown: Literal["pass", "refuse"] = Field(
@@ -70,8 +70,8 @@ class CsrfSettings(Settings):
 
     @model_validator(mode="after")
     def _looks_at_the_session(self) -> CsrfSettings:
-        if self.token is not None and self.cookies and self.token.session not in self.cookies:
-            raise ValueError(f"cookies: {self.token.session} is the session's cookie, and is not among them")
+        if self.token is not None and self.sessions and self.token.session not in self.sessions:
+            raise ValueError(f"sessions: {self.token.session} is what a token is bound to, and is not among them")
         return self
 
 
@@ -83,7 +83,7 @@ class Csrf(Plugin[CsrfSettings]):
     def __init__(self, settings: CsrfSettings, host: Host) -> None:
         super().__init__(settings, host)
         self._origins = frozenset(settings.origins)
-        self._cookies = frozenset(settings.cookies)
+        self._sessions = frozenset(settings.sessions)
         self._passes_unknown = settings.unknown == "pass"
         self._tokens = None if settings.token is None else Tokens(settings.token)
         self._observes = host.mode == "observe"
@@ -92,7 +92,7 @@ class Csrf(Plugin[CsrfSettings]):
         self._by_origin, self._by_token = refused.bind(by="origin"), refused.bind(by="token")
 
     def on_request(self, ex: Exchange) -> None:
-        cookies = _cookies(ex) if self._tokens is not None or self._cookies else {}
+        cookies = _cookies(ex) if self._tokens is not None or self._sessions else {}
         if self._tokens is not None and (session := self._tokens.due(cookies)) is not None:
             self._due[ex] = session
         if (why := self._refusal(ex, cookies)) is None:
@@ -106,7 +106,7 @@ class Csrf(Plugin[CsrfSettings]):
     def _refusal(self, ex: Exchange, cookies: dict[str, list[str]]) -> CrossSite | None:
         if ex.method in SAFE and not ex.upgrade:  # the handshake of a WebSocket is a GET that opens a door
             return None
-        if self._cookies and self._cookies.isdisjoint(cookies):
+        if self._sessions and self._sessions.isdisjoint(cookies):
             return None
         if not self._comes_from_us(ex):
             return CrossSite("This comes from another site.", reason=f"Origin {_all(ex, ORIGIN)}, Sec-Fetch-Site {_all(ex, SITE)}")
@@ -152,9 +152,9 @@ class Tokens:
     def __init__(self, settings: TokenSettings) -> None:
         self._secrets = tuple(secret.encode() for secret in settings.secret)
         self._session = settings.session
-        self.cookie = settings.cookie
+        self.cookie = settings.name
         self.header = istr(settings.header)
-        self._is_bound = settings.cookie.startswith(("__Host-", "__Secure-"))
+        self._is_bound = settings.name.startswith(("__Host-", "__Secure-"))
 
     def made(self, session: str, scheme: str) -> str:
         """A Set-Cookie. Not HttpOnly: that it can be read is the point."""

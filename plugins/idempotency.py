@@ -253,8 +253,13 @@ class Idempotency(Plugin[IdempotencySettings]):
 
     def _answer(self, ex: Exchange, kept: Kept, fingerprint: bytes) -> Reply | None:
         try:
-            reply = self._again(kept, fingerprint)
-        except GatewayError as error:
+            reply = _again(kept, fingerprint)
+        except KeyReused as error:
+            self._reused.add()
+            self._refuse(ex, error)
+            return None
+        except Conflict as error:
+            self._conflicts.add()
             self._refuse(ex, error)
             return None
         self._replayed.add()
@@ -296,21 +301,6 @@ class Idempotency(Plugin[IdempotencySettings]):
             await future
         finally:
             timer.cancel()
-
-    def _again(self, kept: Kept, fingerprint: bytes) -> Reply:
-        """The first answer. Raises KeyReused and Conflict."""
-        if kept.fingerprint != fingerprint:
-            self._reused.add()
-            raise KeyReused("Use a new key for another request: this one came with another method, target or body.")
-        if not kept.status or kept.body is None:
-            self._conflicts.add()
-            if not kept.status:
-                raise Conflict("The first request with this key is still under way.", headers=[("Retry-After", "1")])
-            raise Conflict(f"It was carried out, and answered with {kept.status}; the answer is not one that can be kept.")
-        reply = Reply(kept.status, Headers(kept.headers), kept.body)
-        reply.has_raw_bytes = not all(value.isascii() for _, value in kept.headers)
-        reply.headers[REPLAYED] = "true"
-        return reply
 
     def on_response(self, ex: Exchange, reply: Reply) -> Coroutine[Any, Any, None] | None:
         leader = self._leaders.get(ex)
@@ -362,7 +352,7 @@ class Idempotency(Plugin[IdempotencySettings]):
             return f"the first with its key: its answer would be kept for {self._settings.ttl:g} s"
         if kept.fingerprint == fingerprint and not kept.status and self._settings.in_flight == "wait":
             return "the first with its key is under way: would wait for its answer"
-        return Answers(f"repeats: answered with {self._again(kept, fingerprint).status}, as the first was")
+        return Answers(f"repeats: answered with {_again(kept, fingerprint).status}, as the first was")
 
     # who leads
 
@@ -418,6 +408,20 @@ class Idempotency(Plugin[IdempotencySettings]):
         if not self._observes:
             raise error
         ex.note("observe", plugin="idempotency", status=error.status)
+
+
+def _again(kept: Kept, fingerprint: bytes) -> Reply:
+    """The first answer. Raises KeyReused and Conflict."""
+    if kept.fingerprint != fingerprint:
+        raise KeyReused("Use a new key for another request: this one came with another method, target or body.")
+    if not kept.status:
+        raise Conflict("The first request with this key is still under way.", headers=[("Retry-After", "1")])
+    if kept.body is None:
+        raise Conflict(f"It was carried out, and answered with {kept.status}; the answer is not one that can be kept.")
+    reply = Reply(kept.status, Headers(kept.headers), kept.body)
+    reply.has_raw_bytes = not all(value.isascii() for _, value in kept.headers)
+    reply.headers[REPLAYED] = "true"
+    return reply
 
 
 def _stored(name: str) -> str:

@@ -118,7 +118,7 @@ def test_two_of_one_are_refused(name: str) -> None:
 )
 def test_only_requests_with_a_session(cookie: str, passes: bool) -> None:
     fields = {"Sec-Fetch-Site": "cross-site"} | ({"Cookie": cookie} if cookie else {})
-    assert asked({"cookies": ["session"]}, fields)[1] is passes
+    assert asked({"sessions": ["session"]}, fields)[1] is passes
 
 
 # the token
@@ -197,7 +197,7 @@ def test_a_secret_can_be_replaced() -> None:
 
 
 def test_names_of_ones_own() -> None:
-    token = {"secret": SECRET, "session": "sid", "cookie": "csrf", "header": "X-XSRF"}
+    token = {"secret": SECRET, "session": "sid", "name": "csrf", "header": "X-XSRF"}
     reply, _ = asked({"token": token}, {"Cookie": "sid=1"}, method="GET", scheme="http")
     cookie = reply.headers["Set-Cookie"].partition(";")[0]
     assert cookie.startswith("csrf=") and "Secure" not in reply.headers["Set-Cookie"]
@@ -205,8 +205,8 @@ def test_names_of_ones_own() -> None:
     assert asked({"token": token}, fields)[1]
 
 
-def test_who_bears_no_session_needs_no_token_when_cookies_say_so() -> None:
-    settings = {"cookies": "session", **TOKEN}
+def test_who_bears_no_session_needs_no_token_when_sessions_say_so() -> None:
+    settings = {"sessions": "session", **TOKEN}
     assert asked(settings, HERE)[1]
     assert asked(settings, HERE | {"Cookie": "session=s1"})[0].status == 403
     assert asked(TOKEN, HERE)[0].status == 403
@@ -264,14 +264,14 @@ def test_nothing_of_a_token_is_told() -> None:
         {"origins": "*"},
         {"origins": "https://app.example.com/"},
         {"origins": "null"},
-        {"cookies": "a b"},
+        {"sessions": "a b"},
         {"unknown": "hope"},
         {"token": {}},
         {"token": {"secret": SECRET}},
         {"token": {"secret": "short", "session": "s"}},
         {"token": {"secret": [], "session": "s"}},
-        {"token": {"secret": SECRET, "session": "s", "cookie": "a;b"}},
-        {"cookies": ["other"], **TOKEN},
+        {"token": {"secret": SECRET, "session": "s", "name": "a;b"}},
+        {"sessions": ["other"], **TOKEN},
     ],
 )
 def test_refused_at_load(settings: Any) -> None:

@@ -575,6 +575,7 @@ async def test_explained() -> None:
     again = await said(gateway, post())
     assert again == "repeats: answered with 201, as the first was" and isinstance(again, Answers)
     assert await said(gateway, post(body=b"other")) == 422
+    assert (gateway.count("replayed"), gateway.count("reused")) == (0, 0)
     assert await said(one({"required": True}), post(None)) == BadRequest.status
     assert await said(one(store=Sick("get")), post()) == "cannot look up its key: it is frozen"
     first = await begun(gateway, post("other"))
