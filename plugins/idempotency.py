@@ -238,17 +238,16 @@ class Idempotency(Plugin[IdempotencySettings]):
     async def _begin(self, ex: Exchange, key: str) -> Reply | None:
         name, fingerprint = self._marks(ex, key, await ex.body())
         ex.idempotency_key = name
-        away = ""
         try:
             kept = await self._find(ex, name, fingerprint)
         except StoreAway as error:
             away = str(error)
-        if away:
-            self._go_on_without(ex, away)
-        elif kept is None:
-            self._first.add()
         else:
-            return self._answer(ex, kept, fingerprint)
+            if kept is not None:
+                return self._answer(ex, kept, fingerprint)
+            self._first.add()
+            return None
+        self._go_on_without(ex, away)
         return None
 
     def _answer(self, ex: Exchange, kept: Kept, fingerprint: bytes) -> Reply | None:
