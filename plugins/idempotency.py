@@ -52,6 +52,8 @@ age connection date ratelimit ratelimit-policy retry-after server-timing set-coo
 """
 OF_ONE_ANSWER = frozenset(_OF_ONE_ANSWER.split())
 """Fields that are true of the first answer alone. A cookie is for who asked first, and may be worth more than the answer."""
+LARGEST = 256 << 10
+"""Bytes of an answer. What is longer on its way to Redis than the store waits for an answer would make it seem to be away."""
 LOOK_AGAIN = 0.1
 """Seconds between two looks whether another gateway has finished what is waited for here."""
 
@@ -108,7 +110,7 @@ class IdempotencySettings(Settings):
     )
     max_answer: Size = Field(
         64 << 10,
-        le=1 << 20,
+        le=LARGEST,
         description="The largest body that is kept. The repetition of a request with a larger answer is refused with 409: it has been "
         "carried out, and is not again. So is one whose answer is a stream of events.",
     )

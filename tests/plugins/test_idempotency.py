@@ -308,6 +308,14 @@ async def test_a_streamed_answer(content_type: str, status: int) -> None:
     assert status != 201 or data(again) == b"onetwo"
 
 
+async def test_the_largest_answer(store: Store) -> None:
+    gateway = one({"max_answer": "256KiB"}, Service(body=bytes(range(256)) * 1024), store=store)
+    for _ in range(3):
+        await gateway.send(post())
+    assert data(await gateway.send(post())) == bytes(range(256)) * 1024
+    assert (gateway.service.asked, gateway.measured.value("idempotency.lost"), store.state().is_up) == (1, 0, True)
+
+
 # while the first is under way
 
 
@@ -596,7 +604,7 @@ async def test_explained() -> None:
         {"lease": "500ms"},
         {"wait": "1h"},
         {"in_flight": "hope"},
-        {"max_answer": "2MiB"},
+        {"max_answer": "257KiB"},
         {"on_failure": "local"},
         {"require": True},
     ],
