@@ -28,7 +28,7 @@ from gateway.plugin import (
     Headers,
     Host,
     Identities,
-    Many,
+    OneOrMany,
     Plugin,
     Reply,
     Settings,
@@ -82,7 +82,7 @@ def _method(value: str) -> str:
 
 class IdempotencySettings(Settings):
     required: bool = Field(False, description="Refuse requests without a key, with 400. Without it they pass, and nothing is kept.")
-    methods: Annotated[Many[Annotated[str, AfterValidator(_method)]], Field(min_length=1)] = Field(
+    methods: Annotated[OneOrMany[Annotated[str, AfterValidator(_method)]], Field(min_length=1)] = Field(
         UNSAFE, description="The methods whose requests may have a key. Of other methods it is not looked at."
     )
     by: Identities = Field(

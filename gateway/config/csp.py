@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 from pydantic.json_schema import WithJsonSchema
 
-from gateway.config.shape import nearest
+from gateway.config.settings import At
+from gateway.config.shape import close, nearest
 
 # CSP Level 3, section 6, and what other standards add to it.
 _SOURCES = """
@@ -33,6 +34,7 @@ _HOST = re.compile(
     r"(?:[a-z][a-z0-9+.-]*://)?(?:\*|(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::(?:[0-9]{1,5}|\*))?(?:/[!-~]*)?",
     re.IGNORECASE,
 )
+_WORD = re.compile(r"[A-Za-z-]+")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _OUTSIDE = re.compile(r"[^!-~]|[;,]")
 
@@ -48,7 +50,10 @@ def csp(value: Any) -> str:
     if not directives:
         raise ValueError("there is no directive; write false to leave the header out")
     for name, words in directives:
-        _check(name, words)
+        try:
+            _check(name, words)
+        except ValueError as error:
+            raise At((name,) if isinstance(value, Mapping) else (), str(error)) from None
     return "; ".join(" ".join([name, *words]) for name, words in directives)
 
 
@@ -109,6 +114,8 @@ def _check_source(name: str, word: str) -> None:
         return
     if word.lower() in KEYWORDS:
         raise ValueError(f"{name}: {word} without quotes is a host of that name; write '{word}' in single quotes")
+    if _WORD.fullmatch(word) and (meant := close(word, KEYWORDS, 0.75)):
+        raise ValueError(f"{name}: {word} is a host of that name; did you mean '{meant}'?")
     if _SCHEME.fullmatch(word) is None and _HOST.fullmatch(word) is None:
         raise ValueError(f'{name}: "{word}" is no source; write a host, as https://host:port/path or *.host, or a scheme, as https:')
 

@@ -47,6 +47,8 @@ def test_what_may_be_written(written: Any, header: str) -> None:
         ("default-source 'self'", 'no directive of a Content-Security-Policy; did you mean "default-src"'),
         ({"scrip-src": "self"}, 'did you mean "script-src"'),
         ("default-src self", "without quotes is a host of that name; write 'self'"),
+        ({"default-src": "slef"}, "did you mean 'self'?"),
+        ("script-src unsafe_inline https:; img-src unsafe-inlin", "did you mean 'unsafe-inline'?"),
         ("default-src none", "write 'none'"),
         ("script-src Unsafe-Inline", "in single quotes"),
         ("script-src 'slef'", 'no keyword; did you mean "self"'),
