@@ -24,7 +24,8 @@ def check_components(names: Iterable[str]) -> None:
     """Raises ValueError for what no signature here can cover."""
     for name in names:
         if _COMPONENT.fullmatch(name) is None:
-            raise ValueError(f'"{name}" is no component; write @method, @target-uri, @authority, @path, @query, or the name of a header in lower case')
+            hint = "write @method, @target-uri, @authority, @path, @query, or the name of a header in lower case"
+            raise ValueError(f'"{name}" is no component; {hint}')
 
 
 def accepted(components: Iterable[str]) -> str:
