@@ -57,6 +57,7 @@ class Exchange:
         "headers",
         "host",
         "http_version",
+        "idempotency_key",
         "interim",
         "is_proxied",
         "method",
@@ -114,6 +115,7 @@ class Exchange:
         self.consumer: str | None = None  # who asks; for a plugin that authenticates to set, with claims and groups
         self.claims: Mapping[str, Any] = NO_PARAMS
         self.groups: tuple[str, ...] = ()
+        self.idempotency_key = ""  # of a request that its client may repeat: the same for each repetition, and for nothing else
         self.trace_id = ""  # 32 hex digits, set by the plugin that traces, with
         self.trace_flags = ""  # two more: 01 sampled, 02 random (W3C Trace Context)
         self.attempts: tuple[Attempt, ...] = ()
@@ -243,6 +245,7 @@ class Exchange:
             twin.trace_id, twin.trace_flags = self.trace_id, self.trace_flags
             twin.headers["traceparent"] = f"00-{self.trace_id}-{new_id()[:16]}-{self.trace_flags}"  # who traces it is above
         twin.consumer, twin.claims, twin.groups = self.consumer, self.claims, self.groups
+        twin.idempotency_key = self.idempotency_key
         twin.body_at_hand = self.body_at_hand
         twin.has_raw_bytes = self.has_raw_bytes
         return twin

@@ -16,11 +16,13 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args,
 
 from pydantic import Field
 
-from gateway import errors, identity
+from gateway import errors, identity, signing
 from gateway.bearer import CHALLENGE, has_token
 from gateway.by import IPV6_PREFIX, Identities, key_of, missing_parameter, reads_body, verified
+from gateway.config.csp import Csp
 from gateway.config.header import HeaderName, HeaderValue
 from gateway.config.network import Network
+from gateway.config.origin import Origin, valid_origin
 from gateway.config.placeholders import Placeholders
 from gateway.config.settings import Duration, File, Many, NewFile, OneOrMany, Percent, Rate, Settings, Size
 from gateway.config.token import Token
@@ -56,6 +58,7 @@ __all__ = [
     "CallFailed",
     "ControlError",
     "Counter",
+    "Csp",
     "Decision",
     "Decisions",
     "Duration",
@@ -86,6 +89,7 @@ __all__ = [
     "NotFound",
     "OnFailure",
     "OneOrMany",
+    "Origin",
     "Parent",
     "PayloadTooLarge",
     "Percent",
@@ -116,7 +120,9 @@ __all__ = [
     "new_id",
     "parent",
     "reads_body",
+    "signing",
     "tracestate",
+    "valid_origin",
     "verified",
 ]
 
@@ -309,7 +315,7 @@ class Plugin(Generic[S]):
     handles_mode: ClassVar[bool] = False
     """Has effects of its own and reads host.mode; for all others `mode: observe` discards what they answer."""
     survives_client: ClassVar[bool] = False
-    """Once sent upstream, the exchange runs to its end though the client left."""
+    """Once sent upstream, the exchange goes on though the client left, until all plugins have seen the reply."""
     is_vital: ClassVar[bool] = False
     """Whoever watches over the gateway asks it: a route with it is never refused because there is too much to do."""
 

@@ -78,9 +78,8 @@ class Authenticate(Plugin[AuthenticateSettings]):
         # Each step must succeed, by one of its methods.
         self._steps = tuple((method,) for method in self._methods) if settings.all else (self._methods,)
         self._optional = settings.optional
-        self._groups = frozenset(settings.groups)
-        self._claims = tuple(settings.claims.items())
-        self._needs = bool(self._groups or self._claims)
+        self._requirement = identity.Requirement(settings.groups, settings.claims)
+        self._needs = bool(settings.groups or settings.claims)
         self._forwarding = identity.Forwarding(settings.forward)
         self._challenges = _headers(method.challenge for method in self._methods)
 
@@ -168,15 +167,10 @@ class Authenticate(Plugin[AuthenticateSettings]):
         raise Unauthorized("The credentials are not valid here.", reason=refusals[0].reason, headers=_headers(sent))
 
     def _require(self, who: identity.Identity) -> None:
-        headers = _headers(method.challenge_scope for method in self._methods)
-        if self._groups and self._groups.isdisjoint(who.groups):
-            groups = sorted(self._groups)
-            detail = f"This needs the group {' or '.join(groups)}."
-            raise Forbidden(detail, reason=f"{who.consumer} is in {list(who.groups)}", headers=headers, fields={"groups": groups})
-        for name, wanted in self._claims:
-            if not identity.holds(who.claims, name, wanted):
-                detail = f"This needs another value of the claim {name}."
-                raise Forbidden(detail, reason=f"the claim {name} of {who.consumer}", headers=headers, fields={"claim": name})
+        unmet = self._requirement.unmet(who)
+        if unmet is not None:
+            headers = _headers(method.challenge_scope for method in self._methods)
+            raise Forbidden(f"This needs {unmet.needs}.", reason=unmet.reason, headers=headers, fields=unmet.fields)
 
 
 def _headers(challenges: Any) -> list[tuple[str, str]]:

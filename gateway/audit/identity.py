@@ -18,16 +18,23 @@ KNOWING = ("authenticate", "forward_auth")
 
 
 def unknown_consumer(subject: Subject) -> Iterator[Mistake]:
-    """A plugin counts or stores by consumer, and none above it says who that is.
+    """A plugin counts, stores or lets pass by consumer, and none above it says who that is.
 
-    Below `authenticate`, or `forward_auth` with a `consumer`, the consumer is known; above, all requests are nobody's. Move `authenticate`
-    above, or count `by: client`.
+    Below `authenticate`, a `signature` that verifies, or `forward_auth` with a `consumer`, the consumer is known; above, all requests are
+    nobody's. Move `authenticate` above, or count `by: client`.
+
+        plugins:
+          - authorize: {groups: [admin]}
     """
     for lane in subject.lanes:
         for n, entry in enumerate(lane.entries):
-            is_known = any(one.name in KNOWING for one in lane.entries[:n])
-            if not is_known and entry.name not in KNOWING and _asks_who(entry.shown):
+            is_known = any(map(_says_who, lane.entries[:n]))
+            if not is_known and entry.name not in KNOWING and (entry.name == "authorize" or _asks_who(entry.shown)):
                 yield entry.position.mistake("no plugin above says who the consumer is", f"write authenticate above {entry.name}")
+
+
+def _says_who(entry: EntrySettings) -> bool:
+    return entry.name in KNOWING or (entry.name == "signature" and settings(entry).verify is not None)
 
 
 def _asks_who(shown: Any) -> bool:

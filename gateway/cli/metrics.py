@@ -21,6 +21,9 @@ plugins:
   - load_shedding
   - rate_limit: {limit: 1, window: 1s}
   - concurrency: 1
+  - csrf
+  - signature: {verify: {keys: {id: a, secret: 0123456789abcdef}}}
+  - idempotency
 routes: [{match: /, plugins: [respond: 204]}]
 """
 MERGED = {"sum": "", "max": " The greatest of all workers.", "worker": " For each worker."}

@@ -23,11 +23,9 @@ VALUES = {
 
 PLUGINS = frozenset(
     {
-        "authorize",
         "cache",
         "compress",
         "enqueue",
-        "idempotency",
         "jobs_api",
         "purge",
         "sanitize",

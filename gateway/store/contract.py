@@ -167,6 +167,9 @@ class Store(Protocol):
     async def delete(self, key: str) -> bool:
         """Whether it was there. Raises StoreAway."""
 
+    async def swap(self, key: str, old: bytes, new: bytes | None, seconds: float | None = None) -> bool:
+        """Whether the value was `old`; then it is `new` now, or gone without one: what is a holder's alone to change. Raises StoreAway."""
+
     def bound(self) -> tuple[Limits, ...]:
         """All that `limits` made and that is still in use."""
 

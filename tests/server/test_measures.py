@@ -124,6 +124,7 @@ async def test_what_is_refused_before_it_is_an_exchange_is_counted_too(data: byt
     async with gateway(POLICY.replace("URL", "http://127.0.0.1:1")) as serving:
         (answer,) = await raw(serving.port, data)
         assert str(answer.status) == status
+        assert answer.all(b"x-content-type-options") == [b"nosniff"] and answer.all(b"cache-control") == [b"no-store"]
         found = told(serving.app.metrics.read())
     assert found["gateway_refused_total"] == [({"status": status}, 1.0)]
 

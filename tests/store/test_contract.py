@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -154,6 +155,34 @@ async def test_values(store: Store) -> None:
     assert await store.get("a") == b"3"
     assert await store.delete("a") and await store.get("a") is None
     assert await store.set("a", b"4", 60.0, only_new=True)
+
+
+async def test_a_value_is_swapped_by_who_knows_it(store: Store) -> None:
+    assert not await store.swap("a", b"", b"new") and await store.get("a") is None  # nothing is no value
+    await store.set("a", b"\x00one", 60.0)
+    assert not await store.swap("a", b"one", b"two") and not await store.swap("a", b"one", None)
+    assert await store.swap("a", b"\x00one", b"\xfftwo", 60.0) and await store.get("a") == b"\xfftwo"
+    assert not await store.set("a", b"three", only_new=True)
+    assert await store.swap("a", b"\xfftwo", b"", None) and await store.get("a") == b""
+    assert await store.swap("a", b"", None) and await store.get("a") is None
+    assert not await store.swap("a", b"", None)
+
+
+async def test_a_swapped_value_ends(store: Store) -> None:
+    """Its time is the new one's: in Redis a millisecond, in memory a clock moved by hand."""
+    await store.set("a", b"1", HOUR)
+    assert await store.swap("a", b"1", b"2", 0.001)
+    if isinstance(store, MemoryStore):
+        store.clock.advance(0.002)  # type: ignore[attr-defined]
+    async with asyncio.timeout(5):
+        while await store.get("a") is not None:
+            await asyncio.sleep(0.001)
+    assert await store.set("a", b"3", only_new=True)
+
+
+async def test_of_many_who_swap_one_does(store: Store) -> None:
+    await store.set("a", b"0", HOUR)
+    assert sorted(await asyncio.gather(*[store.swap("a", b"0", str(n).encode(), HOUR) for n in range(1, 21)])) == [False] * 19 + [True]
 
 
 async def test_a_shared_set(store: Store) -> None:

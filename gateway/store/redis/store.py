@@ -14,6 +14,7 @@ from gateway.store.redis.bound import Bound
 from gateway.store.redis.leases import RedisLeases, Renewing
 from gateway.store.redis.limits import Impatient, RedisLimits
 from gateway.store.redis.link import Link
+from gateway.store.redis.scripts import SWAP
 from gateway.store.redis.sets import RedisSet, Sets
 from gateway.store.redis.telling import Telling
 
@@ -77,6 +78,12 @@ class RedisStore:
 
     async def delete(self, key: str) -> bool:
         return bool(await self.link.ask("DEL", VALUE + key))
+
+    async def swap(self, key: str, old: bytes, new: bytes | None, seconds: float | None = None) -> bool:
+        command: list[object] = ["EVALSHA", SWAP.sha, 1, VALUE + key, old]
+        if new is not None:
+            command += [new, -1 if seconds is None else max(1, round(seconds * 1000))]
+        return bool(await self.link.ask(*command))
 
     def bound(self) -> tuple[RedisLimits, ...]:
         return tuple(self._bound)
