@@ -25,7 +25,6 @@ PLUGINS = frozenset(
     {
         "authorize",
         "cache",
-        "compress",
         "enqueue",
         "idempotency",
         "jobs_api",
