@@ -1,1 +1,7 @@
-"""A shared HTTP cache (RFC 9111): a core without I/O, and the memory that keeps what it says may be kept. Behind `gateway.plugin`."""
+"""A shared HTTP cache (RFC 9111): its rules without I/O, and the memory that keeps what they let be kept. Behind `gateway.plugin`."""
+
+from __future__ import annotations
+
+from gateway.caching.contract import Cache
+
+__all__ = ["Cache"]

@@ -6,7 +6,7 @@ wait for, and else an awaitable that has an end of its own: a store that is sick
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -43,7 +43,8 @@ class Lease(Protocol):
 class Cache(Protocol):
     """The memory of all routes: what `Host.cache` is. It outlives a reload."""
 
-    epochs: Epochs
+    @property
+    def epochs(self) -> Epochs: ...
 
     find: Callable[[str], Records | None]
     """The variants of a key at hand in this process. The hot path: in memory it is `dict.get` itself.
@@ -72,6 +73,9 @@ class Cache(Protocol):
         None in the end when another one led meanwhile: `find_below` has what became of it, if it was stored. Whoever waited for `patience`
         seconds leads, too. Never raises: with the store away everyone leads at home.
         """
+
+    def items(self) -> Iterator[tuple[str, Records]]:
+        """All that is at hand in this process: for whoever looks, not for traffic."""
 
     def stats(self) -> Stats: ...
 

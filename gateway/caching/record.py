@@ -5,12 +5,15 @@ Times are Unix time in seconds, as `Host.time` counts it: records travel between
 
 from __future__ import annotations
 
-from gateway.exchange import Entity, Headers
+from gateway.exchange import Entity
+
+Fields = tuple[tuple[str, str], ...]
+"""Header fields in their order. A tuple of texts, for the garbage collector soon looks at such a one no more."""
 
 OVERHEAD = 1000
 """Bytes that a record takes beside its body and the text of its fields: objects, queues, dict."""
-PER_FIELD = 150
-"""Bytes of one field beside its text."""
+PER_FIELD = 160
+"""Bytes of one field beside its text: a pair of two texts."""
 
 
 class Record:
@@ -23,8 +26,8 @@ class Record:
         "checked",
         "entity",
         "etag",
+        "fields",
         "fresh_until",
-        "headers",
         "hits",
         "is_strict",
         "last_modified",
@@ -44,7 +47,7 @@ class Record:
     def __init__(
         self,
         status: int,
-        headers: Headers,
+        fields: Fields,
         entity: Entity,
         *,
         reason: str = "",
@@ -62,7 +65,7 @@ class Record:
         route: str = "",
     ) -> None:
         self.status = status
-        self.headers = headers  # as they are sent, Date among them, but for Age; never changed: a reply has a copy
+        self.fields = fields  # as they are sent, Date among them, but for Age
         self.entity = entity  # with its encoded forms
         self.reason = reason
         self.made = made  # when its age was 0 (RFC 9111, section 4.2.3)
@@ -79,8 +82,7 @@ class Record:
         self.route = route
         self.hits = 0
         self.checked = -1  # Epochs.version when its marks were last found not purged
-        text = sum(len(name) + len(value) for name, value in headers.items())
-        self.size = OVERHEAD + len(entity.data) + text + PER_FIELD * len(headers)
+        self.size = OVERHEAD + len(entity.data) + sum([PER_FIELD + len(name) + len(value) for name, value in fields])
 
     @property
     def useful_until(self) -> float:
