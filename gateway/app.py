@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.blocks import Blocks
+from gateway.caching.contract import Cache
+from gateway.caching.memory import MemoryCache
 from gateway.checks import Check
 from gateway.config.policy import EntrySettings, Policy, RouteSettings
 from gateway.config.store import StoreSettings
@@ -71,6 +73,7 @@ class App:
         self.running = Running()
         self.clock = clock  # seconds, monotonic
         self.store: Store = self._store(store or self._new_store, before)
+        self.cache: Cache = self._cache(before)
         self._blocks = Blocks(self.store.shared_set(BLOCKS), time.time)
         self.control: Control = before.control if before is not None else control or Control()
         self._write_line = write_line
@@ -159,6 +162,7 @@ class App:
                 mode=entry.mode,
                 route=route,
                 store=self.store,
+                cache=self.cache,
                 log=logging.getLogger(f"gateway.plugins.{entry.name}"),
                 write_line=self._write_line,
                 open_lines=partial(_open_lines, self._files, self._write_line, self.running.files),
@@ -192,6 +196,12 @@ class App:
             return before.store
         self.running.store = made = make(self.policy.store)
         return made
+
+    def _cache(self, before: App | None) -> Cache:
+        """The one that there is, with all that it has stored, when its settings are the same."""
+        if before is not None and before.policy.cache == self.policy.cache:
+            return before.cache
+        return MemoryCache(self.policy.cache.memory)
 
     def _new_store(self, settings: StoreSettings) -> Store:
         address = settings.redis

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args,
 
 from pydantic import Field
 
-from gateway import errors, identity
+from gateway import caching, errors, identity
 from gateway.bearer import CHALLENGE, has_token
 from gateway.by import IPV6_PREFIX, Identities, key_of, missing_parameter, reads_body, verified
 from gateway.config.header import HeaderName, HeaderValue
@@ -107,6 +107,7 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "Value",
+    "caching",
     "errors",
     "folded_segments",
     "has_token",
@@ -220,6 +221,7 @@ class Host:
     mode: Mode
     route: str  # "" for an entry of the common list
     store: Store  # counters, leases, small values
+    cache: caching.Cache  # stored answers, and what has been purged
     log: logging.Logger
     write_line: WriteLine  # one line of the access log; never blocks
     open_lines: Callable[[Path], WriteLine]  # `write_line` of a file; for a constructor. Raises ValueError when it cannot be opened
