@@ -7,8 +7,16 @@ A record has `all`, its `route:NAME`, its `url:http://host/path?query`, and a `t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 ALL = "all"
 ROUTE, URL, TAG, GROUP, PREFIX = "route:", "url:", "tag:", "group:", "prefix:"
+
+
+def marks(route: str, url: str, tags: Iterable[str], groups: Iterable[str]) -> tuple[str, ...]:
+    """All that an answer to `url`, `scheme://host/path?query`, can be purged by."""
+    origin = url[: url.find("/", url.find("//") + 2)]
+    return (ALL, ROUTE + route, URL + url, *[TAG + tag for tag in tags], *[f"{GROUP}{origin} {group}" for group in groups])
 
 
 def url_of(marks: tuple[str, ...]) -> str:
