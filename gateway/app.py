@@ -13,7 +13,7 @@ from typing import Any
 from gateway.blocks import Blocks
 from gateway.caching.contract import Cache
 from gateway.caching.redis.cache import RedisCache
-from gateway.caching.workers import WorkersCache
+from gateway.caching.workers import Siblings, WorkersCache
 from gateway.checks import Check
 from gateway.config.policy import EntrySettings, Policy, RouteSettings
 from gateway.config.store import StoreSettings
@@ -203,12 +203,12 @@ class App:
         if before is not None and before.policy.cache == self.policy.cache and before.store is self.store:
             self.running.inherited_cache = before.cache
             return before.cache
-        limit = self.policy.cache.memory
+        limit, siblings = self.policy.cache.memory, Siblings(self.control)
         if isinstance(self.store, RedisStore):
             link = self.store.link
-            self.running.cache = made = RedisCache(link.address, limit, lambda: link.gateways)
+            self.running.cache = made = RedisCache(link.address, limit, lambda: link.gateways, siblings=siblings)
             return made
-        return WorkersCache(limit, self.control)
+        return WorkersCache(limit, siblings)
 
     def _new_store(self, settings: StoreSettings) -> Store:
         address = settings.redis

@@ -1,4 +1,4 @@
-"""The cache of one of several workers that share no store: what one of them purges, their supervisor has all of them purge."""
+"""The workers of one gateway, each with a memory of its own: what one of them purges, their supervisor has all of them purge."""
 
 from __future__ import annotations
 
@@ -12,19 +12,31 @@ PURGE_ALL = "cache_purge_all"
 """The operation of a supervisor; a gateway of one process has none of this name."""
 
 
+class Siblings:
+    """The other workers of this gateway."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+
+    @property
+    def are_there(self) -> bool:
+        return self._control.offers(PURGE_ALL)
+
+    async def purge(self, marks: Sequence[str], soft: bool) -> None:
+        """Raises StoreAway."""
+        try:
+            await self._control.call(PURGE_ALL, {"marks": list(marks), "soft": soft})
+        except ControlError as error:
+            raise StoreAway(f"the other workers cannot be told: {error.why}") from None
+
+
 class WorkersCache(MemoryCache):
     """As in memory; in a gateway of one process it is no more than that."""
 
-    def __init__(self, limit: int, control: Control) -> None:
+    def __init__(self, limit: int, siblings: Siblings) -> None:
         super().__init__(limit)
-        self._control = control
+        self._siblings = siblings
 
     def purge(self, marks: Sequence[str], *, soft: bool = False) -> Awaitable[None] | None:
         super().purge(marks, soft=soft)
-        return self._tell(list(marks), soft) if self._control.offers(PURGE_ALL) else None
-
-    async def _tell(self, marks: list[str], soft: bool) -> None:
-        try:
-            await self._control.call(PURGE_ALL, {"marks": marks, "soft": soft})
-        except ControlError as error:
-            raise StoreAway(f"the other workers cannot be told: {error.why}") from None
+        return self._siblings.purge(marks, soft) if self._siblings.are_there else None

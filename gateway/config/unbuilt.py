@@ -28,7 +28,6 @@ PLUGINS = frozenset(
         "enqueue",
         "idempotency",
         "jobs_api",
-        "purge",
         "sanitize",
         "validate",
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 
 from gateway.caching.contract import Lease, Stats
 from gateway.caching.memory import MemoryCache
@@ -13,6 +14,8 @@ from gateway.caching.redis.epochs import SharedEpochs
 from gateway.caching.redis.leases import RedisLeases
 from gateway.caching.redis.purging import Purging
 from gateway.caching.redis.records import RedisRecords
+from gateway.caching.workers import Siblings
+from gateway.store.contract import StoreAway
 from gateway.store.redis.address import Address
 from gateway.store.redis.line import Line
 
@@ -21,10 +24,17 @@ BEAT = 0.5
 
 
 class RedisCache:
-    """A Cache. `others` tells how many gateways share the store, this one among them; where it is alone, it leads at home."""
+    """A Cache. `gateways` tells how many share the store, this one among them; where it is alone, it leads at home."""
 
-    def __init__(self, address: Address, limit: int, gateways: Callable[[], int], now: Callable[[], float] = time.time) -> None:
-        """`limit`: bytes of the first tier."""
+    def __init__(
+        self,
+        address: Address,
+        limit: int,
+        gateways: Callable[[], int],
+        now: Callable[[], float] = time.time,
+        siblings: Siblings | None = None,
+    ) -> None:
+        """`limit`: bytes of the first tier. `now`: Unix time."""
         channel = f"gw:c:{address.db}"  # channels know no databases
         self.epochs = SharedEpochs(now)
         self.line = Line(address, channel)
@@ -33,6 +43,7 @@ class RedisCache:
         self._leases = RedisLeases(self.line, channel)
         self._memory = MemoryCache(limit)
         self._gateways = gateways
+        self._siblings = siblings
         self._beating: asyncio.Task[None] | None = None
         self.find: Callable[[str], Records | None] = self._memory.find
         self.line.on_down.append(lambda: self.epochs.listen(False))
@@ -49,7 +60,17 @@ class RedisCache:
         self.records.remove(key)
 
     def purge(self, marks: Sequence[str], *, soft: bool = False) -> Awaitable[None]:
-        return self.purging.purge(marks, soft=soft)
+        told = self.purging.purge(marks, soft=soft)
+        return self._purge(told, marks, soft) if self._siblings is not None and self._siblings.are_there else told
+
+    async def _purge(self, told: asyncio.Future[None], marks: Sequence[str], soft: bool) -> None:
+        """With Redis away it is so for this gateway at least."""
+        try:
+            await told
+        except StoreAway:
+            assert self._siblings is not None
+            await self._siblings.purge(marks, soft)
+            raise
 
     def lead(self, key: str, patience: float) -> Awaitable[Lease | None] | None:
         return self._leases.lead(key, patience) if self.line.is_up and self._gateways() > 1 else None
@@ -58,7 +79,8 @@ class RedisCache:
         return self._memory.items()
 
     def stats(self) -> Stats:
-        return self._memory.stats()
+        purging = {"purged": self.purging.told, "untold": self.purging.failed}
+        return replace(self._memory.stats(), shared={**self.records.counters, **purging, **self.line.counters})
 
     async def start(self) -> None:
         await self.line.start()

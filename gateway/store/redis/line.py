@@ -82,7 +82,7 @@ class Line:
         self.on_up: list[Callable[[], None]] = []
         self.on_down: list[Callable[[], None]] = []
         self.on_word: list[Word] = []
-        self.counters: Counter[str] = Counter(late=0, errors=0, dropped=0)
+        self.counters: Counter[str] = Counter(late=0, errors=0)
         self._channel = channel
         self._bulk: Kept[Bulk] = Kept(address, Bulk, self._greeted, self._fell)  # type: ignore[arg-type]
         self._subscription: Kept[Subscription] = Kept(address, lambda lost: Subscription(lost, self._told), self._subscribed, _nothing)
