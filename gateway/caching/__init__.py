@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.caching.answering import answer, validators, whole
+from gateway.caching.answering import NO_CONDITIONS, answer, validators, whole
 from gateway.caching.contract import Cache, Lease
 from gateway.caching.copying import Copied
 from gateway.caching.deciding import bridges, decide
@@ -12,15 +12,16 @@ from gateway.caching.keys import Parts, cookies, digest, has_query, key_of, orig
 from gateway.caching.marks import ROUTE, TAG, marks
 from gateway.caching.record import Record, Records
 from gateway.caching.status import CACHE, append
-from gateway.caching.storing import TARGETS, Draft, Request, Rule, draft, is_same, refreshed
+from gateway.caching.storing import TARGETS, Draft, Request, Rule, draft, is_like, is_same, refreshed
 from gateway.caching.tags import GROUPS, Tag, bounded, groups, hide, of_origin
 from gateway.caching.values import Values
-from gateway.caching.vary import select
+from gateway.caching.vary import chosen_by, select
 from gateway.caching.wishes import Wishes, wishes
 
 __all__ = [
     "CACHE",
     "GROUPS",
+    "NO_CONDITIONS",
     "ROUTE",
     "SAFE",
     "TAG",
@@ -42,6 +43,7 @@ __all__ = [
     "append",
     "bounded",
     "bridges",
+    "chosen_by",
     "cookies",
     "decide",
     "digest",
@@ -50,6 +52,7 @@ __all__ = [
     "has_query",
     "hide",
     "invalidated",
+    "is_like",
     "is_same",
     "key_of",
     "marks",

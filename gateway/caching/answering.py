@@ -95,7 +95,11 @@ def _part(reply: Reply, asked: str) -> Reply:
     return part
 
 
+NO_CONDITIONS: dict[str, str | None] = {"If-None-Match": None, "If-Modified-Since": None, "Range": None, "If-Range": None}
+"""The fields of a request for all there is."""
+
+
 def validators(record: Record) -> dict[str, str | None]:
     """The fields that ask an origin whether the record still holds, in the place of a client's own (RFC 9111, section 4.3.1)."""
     modified = None if record.last_modified is None else dates.written(record.last_modified)
-    return {"If-None-Match": record.etag or None, "If-Modified-Since": modified, "Range": None, "If-Range": None}
+    return NO_CONDITIONS | {"If-None-Match": record.etag or None, "If-Modified-Since": modified}

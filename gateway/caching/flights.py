@@ -46,7 +46,7 @@ class Flights:
         try:
             return await waiter
         except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and waiter.result() == "lead":
+            if not waiter.cancel() and not waiter.cancelled() and waiter.result() == "lead":
                 self.fail(key)  # it was handed over in the very turn in which the client left
             raise
         finally:
@@ -54,8 +54,11 @@ class Flights:
 
     def land(self, key: str) -> None:
         """What was asked for is stored."""
-        self._alone.pop(key, None)
         self._wake_all(key, "look")
+
+    def can_share(self, key: str) -> None:
+        """What was remembered of it is so no more: somebody who went alone has stored an answer."""
+        self._alone.pop(key, None)
 
     def divert(self, key: str, now: float) -> None:
         """The answer's head shows that it is for one client alone: the others go their own ways, and so do those to come."""

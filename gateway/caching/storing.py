@@ -169,6 +169,13 @@ def refreshed(record: Record, request: Request, reply: Reply, received: float, r
     return draft(request, whole, received, rule, chance)
 
 
+def is_like(record: Record, reply: Reply) -> bool:
+    """Whether an answer to HEAD describes this record (section 4.3.5)."""
+    etag, modified = reply.headers.get("ETag", record.etag), reply.headers.get("Last-Modified")
+    is_modified = modified is not None and ("Last-Modified", modified) not in [(name.title(), value) for name, value in record.fields]
+    return etag == record.etag and not is_modified and reply.length in (None, len(record.entity.data))
+
+
 def is_same(record: Record, reply: Reply) -> bool:
     """Whether a 304 is about this record: it may not name another validator (section 4.3.4)."""
     etag = reply.headers.get("ETag", "")

@@ -24,7 +24,6 @@ VALUES = {
 PLUGINS = frozenset(
     {
         "authorize",
-        "cache",
         "enqueue",
         "idempotency",
         "jobs_api",
