@@ -12,7 +12,8 @@ from typing import Any
 
 from gateway.blocks import Blocks
 from gateway.caching.contract import Cache
-from gateway.caching.memory import MemoryCache
+from gateway.caching.redis.cache import RedisCache
+from gateway.caching.workers import Siblings, WorkersCache
 from gateway.checks import Check
 from gateway.config.policy import EntrySettings, Policy, RouteSettings
 from gateway.config.store import StoreSettings
@@ -73,9 +74,9 @@ class App:
         self.running = Running()
         self.clock = clock  # seconds, monotonic
         self.store: Store = self._store(store or self._new_store, before)
+        self.control: Control = before.control if before is not None else control or Control()
         self.cache: Cache = self._cache(before)
         self._blocks = Blocks(self.store.shared_set(BLOCKS), time.time)
-        self.control: Control = before.control if before is not None else control or Control()
         self._write_line = write_line
         self._files: LineFiles | None = files if before is None else before._files
         self.metrics: Metrics = metrics or (Metrics() if before is None else before.metrics)
@@ -198,10 +199,16 @@ class App:
         return made
 
     def _cache(self, before: App | None) -> Cache:
-        """The one that there is, with all that it has stored, when its settings are the same."""
-        if before is not None and before.policy.cache == self.policy.cache:
+        """The one that there is, with all that it has stored, when its settings, and the store, are the same."""
+        if before is not None and before.policy.cache == self.policy.cache and before.store is self.store:
+            self.running.inherited_cache = before.cache
             return before.cache
-        return MemoryCache(self.policy.cache.memory)
+        limit, siblings = self.policy.cache.memory, Siblings(self.control)
+        if isinstance(self.store, RedisStore):
+            link = self.store.link
+            self.running.cache = made = RedisCache(link.address, limit, lambda: link.gateways, siblings=siblings)
+            return made
+        return WorkersCache(limit, siblings)
 
     def _new_store(self, settings: StoreSettings) -> Store:
         address = settings.redis

@@ -9,11 +9,12 @@ from gateway.caching.deciding import bridges, decide
 from gateway.caching.flights import Flights
 from gateway.caching.invalidation import SAFE, invalidated
 from gateway.caching.keys import Parts, cookies, digest, has_query, key_of, origin, target_of
-from gateway.caching.marks import marks
+from gateway.caching.marks import ROUTE, TAG, marks
 from gateway.caching.record import Record, Records
 from gateway.caching.status import CACHE, append
 from gateway.caching.storing import TARGETS, Draft, Request, Rule, draft, is_like, is_same, refreshed
 from gateway.caching.tags import GROUPS, Tag, bounded, groups, hide, of_origin
+from gateway.caching.values import Values
 from gateway.caching.vary import chosen_by, select
 from gateway.caching.wishes import Wishes, wishes
 
@@ -21,7 +22,9 @@ __all__ = [
     "CACHE",
     "GROUPS",
     "NO_CONDITIONS",
+    "ROUTE",
     "SAFE",
+    "TAG",
     "TARGETS",
     "Cache",
     "Copied",
@@ -34,6 +37,7 @@ __all__ = [
     "Request",
     "Rule",
     "Tag",
+    "Values",
     "Wishes",
     "answer",
     "append",

@@ -6,8 +6,8 @@ wait for, and else an awaitable that has an end of its own: a store that is sick
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from gateway.caching.record import Record, Records
@@ -31,6 +31,9 @@ class Epochs(Protocol):
 
     def judge(self, record: Record) -> Judgement:
         """Whether one of the record's marks was purged after its stamp."""
+
+    def purge(self, marks: Iterable[str], *, soft: bool = False) -> None:
+        """In this process alone; see `Cache.purge`."""
 
 
 class Lease(Protocol):
@@ -94,3 +97,4 @@ class Stats:
     limit: int  # bytes
     evictions: int
     too_large: int  # records that were not kept because one alone would fill too much
+    shared: Mapping[str, int] = field(default_factory=dict)  # what became of looks and purges in the store that gateways share

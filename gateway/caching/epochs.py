@@ -33,12 +33,16 @@ class MemoryEpochs:
         return self.version
 
     def purge(self, marks: Iterable[str], *, soft: bool = False) -> None:
-        self.version = now = self.version + 1
+        self.version += 1
         for mark in marks:
-            if mark.startswith(PREFIX):
-                self._remember(self._prefixes, (mark[len(PREFIX) :], soft), now, MOST_PREFIXES)
-            else:
-                self._remember(self._soft if soft else self._hard, mark, now, MOST)
+            self.remember(mark, self.version, soft=soft)
+
+    def remember(self, mark: str, number: int, *, soft: bool) -> None:
+        """That the mark was purged then."""
+        if mark.startswith(PREFIX):
+            self._remember(self._prefixes, (mark[len(PREFIX) :], soft), number, MOST_PREFIXES)
+        else:
+            self._remember(self._soft if soft else self._hard, mark, number, MOST)
 
     def judge(self, record: Record) -> Judgement:
         stamp = record.stamp

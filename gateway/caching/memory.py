@@ -40,6 +40,7 @@ class MemoryCache:
         self._small_bytes = 0
         self._main_bytes = 0
         self._ghosts: OrderedDict[str, None] = OrderedDict()  # what left the small queue unused; not more than there are keys
+        self._count = 0  # of records
         self._evictions = 0
         self._too_large = 0
 
@@ -58,6 +59,7 @@ class MemoryCache:
             records = records[:-1]
         is_main = key in self._main or self._ghosts.pop(key, self) is None
         self._forget(key)
+        self._count += len(records) - len(self._records.get(key, ()))
         self._records[key] = records
         self._queue(key, sum([one.size for one in records]), is_main=is_main)
         while self._small_bytes + self._main_bytes > self._limit:
@@ -68,7 +70,7 @@ class MemoryCache:
 
     def remove(self, key: str) -> None:
         self._forget(key)
-        self._records.pop(key, None)
+        self._count -= len(self._records.pop(key, ()))
 
     def purge(self, marks: Sequence[str], *, soft: bool = False) -> Awaitable[None] | None:
         self.epochs.purge(marks, soft=soft)
@@ -80,7 +82,7 @@ class MemoryCache:
     def stats(self) -> Stats:
         return Stats(
             keys=len(self._records),
-            records=sum(map(len, self._records.values())),
+            records=self._count,
             bytes=self._small_bytes + self._main_bytes,
             limit=self._limit,
             evictions=self._evictions,
@@ -131,5 +133,5 @@ class MemoryCache:
         return max([record.hits for record in self._records[key]])
 
     def _evict(self, key: str) -> None:
-        del self._records[key]
+        self._count -= len(self._records.pop(key))
         self._evictions += 1

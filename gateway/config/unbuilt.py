@@ -24,11 +24,9 @@ VALUES = {
 PLUGINS = frozenset(
     {
         "authorize",
-        "compress",
         "enqueue",
         "idempotency",
         "jobs_api",
-        "purge",
         "sanitize",
         "validate",
     }
