@@ -9,7 +9,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
+from gateway.app import App
 from gateway.caching.redis.cache import RedisCache
+from gateway.config.policy import loads
+from gateway.server.sampling import Sampler
+from gateway.telemetry.metrics.reading import merge
 from tests.caching.conftest import until
 from tests.store.servers import Server
 from tests.support import Answer, RawUpstream, Received, Running, gateway, ok, raw
@@ -232,3 +236,37 @@ async def test_a_head_has_the_fields_of_a_get(valkey: Server) -> None:
         (head,) = await raw(here.port, b"HEAD /leads HTTP/1.1\r\nHost: api.test\r\nAccept-Encoding: br\r\n\r\n", methods=["HEAD"])
         for name in (b"content-encoding", b"vary", b"content-length"):
             assert head.get(name) == got.get(name), name
+
+
+async def test_what_is_stored_outlives_a_reload_and_a_store_that_is_another_begins_anew(valkey: Server) -> None:
+    leads = Leads()
+    async with RawUpstream(leads) as upstream:
+        text = POLICY.format(store=valkey.url, upstream=upstream.url)
+        async with gateway(text) as here:
+            await ask(here)
+            first = here.app
+            second = App(loads(text.replace("ttl: 5m", "ttl: 6m")), here.lines.append, before=first)
+            assert second.cache is first.cache
+            await second.start()
+            second.running.succeed(first.running)
+            await first.stop()
+            assert isinstance(second.cache, RedisCache) and second.cache.line.is_up
+            third = App(loads(text.replace(valkey.url, f"{valkey.url}?db=1")), here.lines.append, before=second)
+            assert third.cache is not second.cache
+            here.front.adopt(second)
+
+
+@pytest.mark.parametrize("store", ["memory://", "valkey"])
+async def test_the_numbers_of_the_memory_and_of_what_is_shared(store: str, valkey: Server) -> None:
+    leads = Leads()
+    url = valkey.url if store == "valkey" else store
+    async with RawUpstream(leads) as upstream, gateway(POLICY.format(store=url, upstream=upstream.url)) as here:
+        await ask(here)
+        sampler = Sampler(here.front, None)
+        sampler.sample()
+        sampler.sample()
+        numbers = {merged.shape.name: merged.series for merged in merge([here.app.metrics.read()])}
+        assert [slots[0] for slots in numbers["gateway.cache.records"].values()] == [1]
+        assert [slots[0] > 1000 for slots in numbers["gateway.cache.memory"].values()] == [True]
+        shared = {values[0]: slots[0] for values, slots in numbers.get("gateway.cache.shared", {}).items()}
+        assert (shared.get("missing"), shared.get("stored")) == ((1, 1) if store == "valkey" else (None, None))

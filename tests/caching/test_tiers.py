@@ -467,3 +467,35 @@ async def test_the_rights_that_the_documentation_names_are_enough(valkey: Server
         for cache in (here, there):
             await cache.stop()
         valkey.say("ACL", "DELUSER", "gateway")
+
+
+async def test_a_full_redis_is_read_on_and_owed_its_purges(valkey: Server) -> None:
+    async with caches(valkey) as (here, there):
+        one = record(stamp=here.epochs.stamp())
+        await stored(here, one)
+        valkey.say("CONFIG", "SET", "maxmemory", "1mb")
+        try:
+            here.put("more", record(stamp=here.epochs.stamp()))
+            with pytest.raises(StoreAway, match="OOM"):
+                await here.purge(["tag:leads"])
+            assert here.line.is_up and here.purging.owed == 1
+            assert len(await below(there)) == 1, "it may still be read, and nobody there knows"
+        finally:
+            valkey.say("CONFIG", "SET", "maxmemory", "0")
+        await until(lambda: there.epochs.judge(one) == "hard", within=2.0)
+        assert here.purging.owed == 0
+
+
+async def test_numbers_only_grow_though_the_clock_of_redis_goes_back_and_it_forgets(valkey: Server) -> None:
+    async with caches(valkey) as (here, there):
+        ahead = here.epochs.stamp() + 3_600_000_000
+        valkey.say("ZADD", "gw:c:epochs", ahead, "htag:other")  # of an hour ago, when its clock was an hour ahead
+        one = record(stamp=here.epochs.stamp())
+        await here.purge(["tag:leads"])
+        assert here.epochs.stamp() > ahead and here.epochs.judge(one) == "hard"
+        await until(lambda: there.epochs.stamp() > ahead)
+        young = record(stamp=here.epochs.stamp())
+        valkey.say("DEL", "gw:c:epochs")
+        await until(lambda: here.epochs.judge(young) == "soft", within=2.0)
+        await there.purge(["tag:leads"])
+        assert there.epochs.judge(young) == "hard"

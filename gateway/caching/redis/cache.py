@@ -102,6 +102,7 @@ class RedisCache:
         while True:
             await asyncio.sleep(BEAT)
             self.line.beat()
+            self.purging.tell_owed()
             self.epochs.listen(await self.purging.listen())
 
     async def _find_below(self, key: str) -> Records | None:

@@ -34,7 +34,7 @@ class Purging:
         self.told = 0
         self.failed = 0
         line.greeting = (self.news, epochs.hear)
-        line.on_up.append(self._tell_owed)
+        line.on_up.append(self.tell_owed)
         line.on_word.append(self._word)
 
     @property
@@ -88,7 +88,8 @@ class Purging:
         if len(self._owed) > MOST_OWED:
             self._owed = {ALL: False}
 
-    def _tell_owed(self) -> None:
+    def tell_owed(self) -> None:
+        """From time to time, and whenever Redis is back."""
         owed, self._owed = self._owed, {}
         for soft in (False, True):
             if marks := [mark for mark, is_soft in owed.items() if is_soft is soft]:

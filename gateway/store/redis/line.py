@@ -30,6 +30,9 @@ SILENCE = 2.0
 MOST_UNSENT = 8 << 20
 """Bytes that wait for Redis to read them; beyond that nothing more is sent."""
 
+FULL = "OOM"
+"""The beginning of an error of a server that takes nothing more, and may still be read."""
+
 Word = Callable[[bytes], None]
 """Takes what was published."""
 
@@ -176,7 +179,7 @@ class Line:
         if isinstance(reply, StoreAway):
             return reply if self.is_up else StoreAway(self.why)
         self.counters["errors"] += 1
-        if isinstance(reply, hiredis.ReplyError) and (why := reason(reply)) is not None:
+        if not str(reply).startswith(FULL) and isinstance(reply, hiredis.ReplyError) and (why := reason(reply)) is not None:
             self._bulk.drop(why)
         return StoreAway(f"it answers {reply}")
 
