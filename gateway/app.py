@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from gateway.blocks import Blocks
+from gateway.caching.contract import Cache
+from gateway.caching.redis.cache import RedisCache
+from gateway.caching.workers import Siblings, WorkersCache
 from gateway.checks import Check
 from gateway.config.policy import EntrySettings, Policy, RouteSettings
 from gateway.config.store import StoreSettings
@@ -72,8 +75,9 @@ class App:
         self.clock = clock  # seconds, monotonic
         self.store: Store = self._store(store or self._new_store, before)
         self._time = time.time if clock is time.monotonic else clock  # a rehearsal's clock counts it itself
-        self._blocks = Blocks(self.store.shared_set(BLOCKS), self._time)
         self.control: Control = before.control if before is not None else control or Control()
+        self.cache: Cache = self._cache(before)
+        self._blocks = Blocks(self.store.shared_set(BLOCKS), self._time)
         self._write_line = write_line
         self._files: LineFiles | None = files if before is None else before._files
         self.metrics: Metrics = metrics or (Metrics() if before is None else before.metrics)
@@ -160,6 +164,7 @@ class App:
                 mode=entry.mode,
                 route=route,
                 store=self.store,
+                cache=self.cache,
                 log=logging.getLogger(f"gateway.plugins.{entry.name}"),
                 write_line=self._write_line,
                 open_lines=partial(_open_lines, self._files, self._write_line, self.running.files),
@@ -193,6 +198,18 @@ class App:
             return before.store
         self.running.store = made = make(self.policy.store)
         return made
+
+    def _cache(self, before: App | None) -> Cache:
+        """The one that there is, with all that it has stored, when its settings, and the store, are the same."""
+        if before is not None and before.policy.cache == self.policy.cache and before.store is self.store:
+            self.running.inherited_cache = before.cache
+            return before.cache
+        limit, siblings = self.policy.cache.memory, Siblings(self.control)
+        if isinstance(self.store, RedisStore):
+            link = self.store.link
+            self.running.cache = made = RedisCache(link.address, limit, lambda: link.gateways, siblings=siblings)
+            return made
+        return WorkersCache(limit, siblings)
 
     def _new_store(self, settings: StoreSettings) -> Store:
         address = settings.redis

@@ -182,6 +182,12 @@ class UpstreamTimeout(GatewayError):
     status, slug, title = 504, "upstream-timeout", "The upstream took too long"
 
 
+class NotCached(GatewayError):
+    """504 for `Cache-Control: only-if-cached` (RFC 9111, section 5.2.1.7)."""
+
+    status, slug, title = 504, "not-cached", "No stored answer can be used"
+
+
 class VersionNotSupported(GatewayError):
     status, slug, title = 505, "version-not-supported", "Only HTTP/1.0 and HTTP/1.1 are spoken here"
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from random import getrandbits
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from multidict import CIMultiDict, getversion
 
 from gateway.errors import BadRequest, GatewayError, PayloadTooLarge
-
-if TYPE_CHECKING:
-    from gateway.stream import Stream
+from gateway.stream import Stream, Transformed
 
 Headers = CIMultiDict[str]
 """Repeatable header fields in order, names compared without case. Bytes that are not UTF-8 are kept as lone surrogates."""
@@ -27,11 +25,21 @@ BODY_FIELDS = ("Content-Encoding", "Content-MD5", "Digest", "Content-Digest", "R
 class HeaderBlock:
     """Fields that a client sends again and again on its connection, and what has been made of them."""
 
-    __slots__ = ("headers", "serialized")
+    __slots__ = ("_without", "headers", "serialized")
 
     def __init__(self, headers: Headers) -> None:
         self.headers = headers  # never changed: each exchange has a copy
         self.serialized = ""  # as they go upstream when no plugin changes them, each after the end of the line before
+        self._without: dict[str, HeaderBlock] = {}
+
+    def without(self, name: str) -> HeaderBlock:
+        """The block that lacks all fields of this name; made once."""
+        found = self._without.get(name)
+        if found is None:
+            headers = self.headers.copy()
+            headers.popall(name, None)
+            found = self._without[name] = HeaderBlock(headers)
+        return found
 
 
 class Exchange:
@@ -157,18 +165,19 @@ class Exchange:
             self.added += f"\r\n{name}: {value}"
             self._version = _version(headers)
 
-    def take_header(self, name: str) -> list[str]:
-        """`headers.popall`, and the cheaper way for a field that was added, or comes with another value in each request."""
+    def remove_header(self, name: str) -> list[str]:
+        """`headers.popall`, and the cheaper way to take one name off: what the client repeats need not be serialized anew for it."""
         headers = self.headers
         is_untouched = _version(headers) == self._version
         values: list[str] = headers.popall(name, [])
-        if values and is_untouched and self.added:
+        if values and is_untouched and self.block is not None:
             lines = self.added.split("\r\n")
             beginning = f"{name}:".lower()
             left = [line for line in lines if line[: len(beginning)].lower() != beginning]
-            if len(lines) - len(left) == len(values):
-                self.added = "\r\n".join(left)
-                self._version = _version(headers)
+            self.added = "\r\n".join(left)
+            if len(lines) - len(left) < len(values):
+                self.block = self.block.without(name)
+            self._version = _version(headers)
         return values
 
     @property
@@ -328,6 +337,15 @@ class Reply:
             self.entity = Entity(b"".join(pieces))
             self.stream = None
         return self.entity.data if len(self.entity.data) <= limit else None
+
+    def transform(self, each: Callable[[bytes, bool], Awaitable[bytes]], end: Callable[[], bytes]) -> None:
+        """Let each piece of a streamed body pass through `each`, which may wait; `end` gives what is left to send after the last.
+
+        `each` is told, too, whether the piece is the last of those that have come so far. The length is nobody's to know any more.
+        """
+        assert self.stream is not None
+        self.stream = Transformed(self.stream, each, end)
+        self.length = None
 
     def set_body(self, body: bytes, content_type: str | None = None) -> None:
         """Replace the body: a streamed one is left unread, fields that described the old bytes are dropped."""

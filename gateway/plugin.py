@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args,
 
 from pydantic import Field
 
-from gateway import errors, identity, signing
+from gateway import caching, errors, identity, signing
 from gateway.bearer import CHALLENGE, has_token
 from gateway.by import IPV6_PREFIX, Identities, key_of, missing_parameter, reads_body, verified
 from gateway.config.csp import Csp
@@ -32,6 +32,7 @@ from gateway.errors import (
     CallFailed,
     Forbidden,
     GatewayError,
+    NotCached,
     NotFound,
     PayloadTooLarge,
     QuotaExceeded,
@@ -86,6 +87,7 @@ __all__ = [
     "Network",
     "NewFile",
     "NoSettings",
+    "NotCached",
     "NotFound",
     "OnFailure",
     "OneOrMany",
@@ -111,6 +113,7 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "Value",
+    "caching",
     "errors",
     "folded_segments",
     "has_token",
@@ -226,6 +229,7 @@ class Host:
     mode: Mode
     route: str  # "" for an entry of the common list
     store: Store  # counters, leases, small values
+    cache: caching.Cache  # stored answers, and what has been purged
     log: logging.Logger
     write_line: WriteLine  # one line of the access log; never blocks
     open_lines: Callable[[Path], WriteLine]  # `write_line` of a file; for a constructor. Raises ValueError when it cannot be opened

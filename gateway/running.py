@@ -7,6 +7,7 @@ import logging
 from typing import Any
 from weakref import WeakValueDictionary
 
+from gateway.caching.contract import Cache
 from gateway.checks import Check
 from gateway.outbound import Outbound
 from gateway.pipeline import Pipeline
@@ -32,6 +33,8 @@ class Running:
         self.checks: list[Check] = []
         self.store: Store | None = None  # its own, to be started and stopped
         self.inherited_store: Store | None = None  # as `inherited`
+        self.cache: Cache | None = None  # as the store
+        self.inherited_cache: Cache | None = None
         self.upstreams: list[Upstream] = []  # its own, to be started and stopped
         self.inherited: list[Upstream] = []  # they run already, and are their last owner's until `succeed`
         self.exporter: SpanExporter | None = None  # of spans; held together with the policies before and after, if they have the same
@@ -54,6 +57,8 @@ class Running:
         """Start store, upstreams and plugins, in order. When one fails those started are stopped, and its error is raised."""
         if self.store is not None:
             await self.store.start()
+        if self.cache is not None:
+            await self.cache.start()
         if self.exporter is not None:
             self.exporter.hold()
             self._holds = True
@@ -87,6 +92,8 @@ class Running:
         await self.outbound.close()
         for upstream in self.upstreams:
             upstream.stop()
+        if self.cache is not None:
+            await self.cache.stop()
         if self.store is not None:
             await self.store.stop()
         if self.exporter is not None and self._holds:
@@ -103,6 +110,8 @@ class Running:
         """Own from now on what was inherited from `before`, which will be stopped without it."""
         if self.inherited_store is not None:
             self.store, self.inherited_store, before.store = self.inherited_store, None, None
+        if self.inherited_cache is not None:
+            self.cache, self.inherited_cache, before.cache = self.inherited_cache, None, None
         for upstream in self.inherited:
             before.upstreams.remove(upstream)
         self.upstreams += self.inherited

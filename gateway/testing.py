@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gateway.caching.memory import MemoryCache
 from gateway.control import Arguments, Control
 from gateway.detached import fetch
 from gateway.errors import CallFailed, GatewayError
@@ -174,6 +175,7 @@ def host(
         mode=mode,
         route=route,
         store=MemoryStore(clock),
+        cache=MemoryCache(1 << 20),
         log=logging.getLogger("gateway.test"),
         write_line=kept.append,
         open_lines=lambda file: filed.setdefault(file, []).append,

@@ -24,6 +24,7 @@ plugins:
   - csrf
   - signature: {verify: {keys: {id: a, secret: 0123456789abcdef}}}
   - idempotency
+  - purge: anything
 routes: [{match: /, plugins: [respond: 204]}]
 """
 MERGED = {"sum": "", "max": " The greatest of all workers.", "worker": " For each worker."}

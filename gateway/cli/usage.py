@@ -207,6 +207,39 @@ def _limits(commands: Commands) -> None:
     _json(limits)
 
 
+def _cache(commands: Commands) -> None:
+    cache = commands.add_parser(
+        "cache",
+        help="purge stored answers, or tell what is stored",
+        description="Purge stored answers on all gateways that share the store, or ask the running gateway what it has stored.",
+    )
+    actions = cache.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
+    purge = actions.add_parser(
+        "purge",
+        help="have answers asked for anew",
+        description="Have stored answers asked for anew: those of a URL, with a tag, of a route, or all.",
+        epilog="Exit codes: 0 purged on all gateways; 1 not, and why.",
+    )
+    purge.add_argument("url", nargs="*", metavar="URL", help="a whole URL, as clients ask for it")
+    purge.add_argument("--tag", action="append", default=[], metavar="TAG", help="those with this tag; as often as needed")
+    purge.add_argument("--route", action="append", default=[], metavar="NAME", help="those of this route; as often as needed")
+    purge.add_argument("--prefix", action="append", default=[], metavar="URL", help="those whose URL begins so; as often as needed")
+    purge.add_argument("--all", action="store_true", help="all that is stored")
+    purge.add_argument("--soft", action="store_true", help="they are stale, and may be served where stale answers may")
+    stats = actions.add_parser(
+        "stats",
+        help="tell how full it is, and how much it saves",
+        description="Tell how full the cache is, of what, and how much it saves.",
+    )
+    look = actions.add_parser(
+        "look", help="tell what is stored of a URL", description="Tell what the running gateway has at hand of a URL."
+    )
+    look.add_argument("url", metavar="URL", help="a whole URL, as clients ask for it")
+    for action in (purge, stats, look):
+        _of_policy(action)
+        _json(action)
+
+
 def _block(commands: Commands) -> None:
     block = commands.add_parser(
         "block",
@@ -270,7 +303,7 @@ def _demo(commands: Commands) -> None:
 
 COMMANDS: tuple[Callable[[Commands], None], ...] = (
     _run, _check, _plan, _schema, _explain, _debug_token, _test, _init, _reload, _revisions, _rollback, _status, _log_level, _store,
-    _limits, _block, _unblock, _blocks, _keys, _password, _demo,
+    _limits, _cache, _block, _unblock, _blocks, _keys, _password, _demo,
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from gateway.config.cache import CacheSettings
 from gateway.config.checks import Checks
 from gateway.config.document import Document
 from gateway.config.entry import Entries, EntrySettings
@@ -44,6 +45,7 @@ class Policy:
     environment: str  # "" when not told
     server: ServerSettings
     store: StoreSettings
+    cache: CacheSettings
     telemetry: TelemetrySettings
     upstreams: Mapping[str, UpstreamSettings]
     plugins: tuple[EntrySettings, ...]  # of the common list, outermost first
@@ -162,6 +164,7 @@ def _compile(text: str, path: Path, registry: Registry | None, sources: Sources,
         schema.environment or "",
         schema.server,
         schema.store,
+        schema.cache,
         schema.telemetry,
         MappingProxyType(schema.upstreams),
         _whole(common),

@@ -23,11 +23,8 @@ VALUES = {
 
 PLUGINS = frozenset(
     {
-        "cache",
-        "compress",
         "enqueue",
         "jobs_api",
-        "purge",
         "sanitize",
         "validate",
     }

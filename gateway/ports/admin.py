@@ -29,5 +29,8 @@ ENDPOINTS: Endpoints = {
     "/policy": {"GET": Endpoint("policy")},
     "/limits": {"GET": Endpoint("limits_show"), "DELETE": Endpoint("limits_reset")},
     "/blocks": {"GET": Endpoint("blocks"), "PUT": Endpoint("block"), "DELETE": Endpoint("unblock")},
+    "/cache": {"GET": Endpoint("cache_look")},
+    "/cache/stats": {"GET": Endpoint("cache_stats")},
+    "/cache/purge": {"POST": Endpoint("cache_purge")},
     "/status": {"GET": Endpoint("status")},
 }

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import uvloop
 
+from gateway.caching.operations import CacheOperations, offer_stats
 from gateway.config.policy import Policy
 from gateway.ports.opening import ports
 from gateway.ports.port import Port
@@ -93,11 +94,13 @@ async def _run(policy: Policy, serving: Serving, listeners: list[Listener], fold
         loop.add_signal_handler(number, _on_signal, stop)
     Operations(front, reloads, serving.policies, app.clock).offer(app.control)
     StoreOperations(lambda: front.app.store).offer(app.control)
+    CacheOperations(lambda: front.app.cache).offer(app.control)
     offers(front)
     loop.add_signal_handler(signal.SIGHUP, reloads.ask)
     loop.add_signal_handler(signal.SIGUSR1, serving.files.reopen)
     measures = Measures(lambda: [app.metrics.read()], folder)
     measures.offer(app.control)
+    offer_stats(app.control)
     pusher = Pusher(lambda: [app.metrics.read()], lambda: front.app.policy.telemetry.metrics)
     pusher.start()
     measuring = loop.create_task(measures.run(), name="metrics")

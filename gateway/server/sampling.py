@@ -40,6 +40,7 @@ class Sampler:
         self._replayed = metrics.counter("gateway.upstream.replays", "Requests sent again on another connection.", ("upstream",))
         self._keys = metrics.gauge("gateway.store.keys", "Keys that the limits in memory tell apart.").bind()
         self._dropped = metrics.counter("gateway.log.dropped", "Lines of a log that nobody read in time.", ("log",))
+        self._cache = CacheSampler(front)
         self._reloads = None if reloads is None else ReloadSampler(metrics, reloads)
 
     def follow(self, counter: Counter, total: Callable[[], float]) -> None:
@@ -69,6 +70,7 @@ class Sampler:
         app = self._front.app
         self._clients.set(self._front.connections)
         self._keys.set(app.store.keys)
+        self._cache.sample()
         if self._reloads is not None:
             self._reloads.sample()
         self._look_at_upstreams()
@@ -87,6 +89,39 @@ class Sampler:
         for which, number in found.items():
             self._upstream.bind(**dict(zip(CONNECTION, which, strict=True))).set(number)
         self._connections = found
+
+
+class CacheSampler:
+    """How full the cache is. A reload may begin another, whose counts begin anew."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        metrics = front.app.metrics
+        self._bytes = metrics.gauge("gateway.cache.memory", "Bytes of stored answers in memory.", unit="By").bind()
+        self._limit = metrics.gauge("gateway.cache.memory.limit", "Bytes that they may have.", unit="By").bind()
+        self._records = metrics.gauge("gateway.cache.records", "Stored answers in memory.").bind()
+        self._evicted = metrics.counter("gateway.cache.evictions", "Answers that left the memory because it was full, by keys.").bind()
+        self._too_large = metrics.counter("gateway.cache.too_large", "Answers that were not kept because they alone would fill it.").bind()
+        self._shared = metrics.counter(
+            "gateway.cache.shared", "What became of looks and purges in the store that gateways share.", ("what",)
+        )
+        self._last: dict[str, int] = {}
+
+    def sample(self) -> None:
+        """Look now."""
+        stats = self._front.app.cache.stats()
+        self._bytes.set(stats.bytes)
+        self._limit.set(stats.limit)
+        self._records.set(stats.records)
+        self._follow("evictions", self._evicted, stats.evictions)
+        self._follow("too large", self._too_large, stats.too_large)
+        for what, total in stats.shared.items():
+            self._follow(what, self._shared.bind(what=what), total)
+
+    def _follow(self, name: str, counter: Counter, total: int) -> None:
+        last = self._last.get(name, 0)
+        counter.add(total - last if total >= last else total)
+        self._last[name] = total
 
 
 class ReloadSampler:

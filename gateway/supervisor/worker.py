@@ -18,6 +18,7 @@ from typing import Any
 
 import uvloop
 
+from gateway.caching.operations import CacheOperations
 from gateway.config.kept import Kept
 from gateway.config.policy import load
 from gateway.control import NONE, Arguments, Control, ControlError
@@ -145,6 +146,7 @@ class Worker:
             listener.yield_when(lambda coming: self._balance.is_ahead(number, serving.front.connections + coming))
         offer(serving.front)
         StoreOperations(lambda: serving.front.app.store).offer(self._above)
+        CacheOperations(lambda: serving.front.app.cache).offer(self._above)
         serving.app.running.is_stale = arguments["is_stale"]
         self._is_started = True
 

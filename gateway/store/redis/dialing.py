@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import hiredis
 
@@ -13,6 +13,8 @@ from gateway.store.redis import advice
 from gateway.store.redis.address import Address
 from gateway.store.redis.connection import Connection
 from gateway.store.redis.scripts import ALL, LIMITS
+
+C = TypeVar("C", bound=Connection)
 
 NAME = "gateway"
 PROBE = "gw:{probe}"
@@ -47,13 +49,13 @@ def reason(error: Exception) -> str | None:
     return None if found is None else f"{found} ({text})"
 
 
-async def dial(address: Address, lost: Callable[[Connection], None]) -> tuple[Connection, dict[str, str]]:
+async def dial(address: Address, lost: Callable[[C], None], make: Callable[[Callable[[C], None]], C]) -> tuple[C, dict[str, str]]:
     """The connection, and what the server's INFO says. Raises StoreAway."""
     if address.sentinels:
         host, port = await _master(address)
     else:
         host, port = address.host, address.port
-    connection = await _open(address, host, port, lost)
+    connection = await _open(address, host, port, lambda: make(lost))
     try:
         return connection, await _greet(connection, address)
     except BaseException:
@@ -61,13 +63,13 @@ async def dial(address: Address, lost: Callable[[Connection], None]) -> tuple[Co
         raise
 
 
-async def _open(address: Address, host: str, port: int, lost: Callable[[Connection], None]) -> Connection:
+async def _open(address: Address, host: str, port: int, make: Callable[[], C]) -> C:
     loop = asyncio.get_running_loop()
     try:
         if address.path:
-            return (await loop.create_unix_connection(lambda: Connection(lost), address.path))[1]
+            return (await loop.create_unix_connection(make, address.path))[1]
         name = host if address.tls else None
-        _, connection = await loop.create_connection(lambda: Connection(lost), host, port, ssl=address.context(), server_hostname=name)
+        _, connection = await loop.create_connection(make, host, port, ssl=address.context(), server_hostname=name)
     except (OSError, UnicodeError) as error:  # ssl.SSLError is an OSError; UnicodeError: of a host that is no name
         raise StoreAway(f"no connection: {getattr(error, 'strerror', None) or error}") from error
     return connection
@@ -106,7 +108,7 @@ async def _master(address: Address) -> tuple[str, int]:
     for host, port in address.sentinels:
         try:
             async with asyncio.timeout(0.5):
-                sentinel = await _open(address, host, port, lambda connection: None)
+                sentinel = await _open(address, host, port, lambda: Connection(lambda connection: None))
                 try:
                     if address.sentinel_password:
                         await _asked(sentinel, "AUTH", address.sentinel_password)

@@ -167,7 +167,7 @@ class Link:
             connection = None
             try:
                 async with asyncio.timeout(CONNECT):
-                    connection, info = await dial(self.address, self._lost)
+                    connection, info = await dial(self.address, self._lost, Connection)
                     await self._beat(connection)
             except (StoreAway, TimeoutError) as error:
                 if connection is not None:
