@@ -38,6 +38,9 @@ from gateway.errors import (
     Unavailable,
 )
 from gateway.exchange import Attempt, End, Entity, Exchange, Headers, Reply, new_id
+from gateway.jobs.contract import Dead, Enqueued, Job, Jobs, JobsAway, Park, PayloadRefused, Retry
+from gateway.jobs.handler import JobHandler, SenderSettings
+from gateway.jobs.queue import NoJobs
 from gateway.pii import Mask
 from gateway.span import Event, Span, Traces, Value
 from gateway.store.contract import Algorithm, Decision, Decisions, LimitSpec, OnFailure, Period, Soon, Store, StoreAway
@@ -56,10 +59,12 @@ __all__ = [
     "CallFailed",
     "ControlError",
     "Counter",
+    "Dead",
     "Decision",
     "Decisions",
     "Duration",
     "End",
+    "Enqueued",
     "Entity",
     "Event",
     "Exchange",
@@ -74,6 +79,10 @@ __all__ = [
     "Histogram",
     "Host",
     "Identities",
+    "Job",
+    "JobHandler",
+    "Jobs",
+    "JobsAway",
     "LimitSpec",
     "Many",
     "Mask",
@@ -87,6 +96,8 @@ __all__ = [
     "OnFailure",
     "OneOrMany",
     "Parent",
+    "Park",
+    "PayloadRefused",
     "PayloadTooLarge",
     "Percent",
     "Period",
@@ -96,6 +107,8 @@ __all__ = [
     "Rate",
     "ReducedCapacity",
     "Reply",
+    "Retry",
+    "SenderSettings",
     "Settings",
     "Size",
     "Soon",
@@ -235,6 +248,7 @@ class Host:
     mask: Mask = field(default_factory=Mask)  # hides what nobody shall read: telemetry.pii, and secrets
     is_draining: Callable[[], bool] = lambda: False
     time: Callable[[], float] = time.time  # seconds since 1970, for what others have dated; jumps as the system's clock does
+    jobs: Jobs = field(default_factory=NoJobs)  # enqueue, and ask what became of it
     ask: Callable[[str], Awaitable[Any]] = Control().call  # what the gateway knows of itself, by name; raises ControlError
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
