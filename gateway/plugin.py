@@ -38,7 +38,7 @@ from gateway.errors import (
     Unavailable,
 )
 from gateway.exchange import Attempt, End, Entity, Exchange, Headers, Reply, new_id
-from gateway.jobs.contract import Dead, Enqueued, Job, Jobs, JobsAway, Park, PayloadRefused, Retry
+from gateway.jobs.contract import LATER, Dead, Enqueued, Job, Jobs, JobsAway, Park, PayloadRefused, Retry
 from gateway.jobs.handler import JobHandler, SenderSettings
 from gateway.jobs.queue import NoJobs
 from gateway.pii import Mask
@@ -50,6 +50,7 @@ from gateway.tracecontext import RANDOM, SAMPLED, Parent, parent, tracestate
 __all__ = [
     "CHALLENGE",
     "IPV6_PREFIX",
+    "LATER",
     "RANDOM",
     "SAMPLED",
     "Algorithm",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, get_args
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, get_args
 
 State = Literal["queued", "delayed", "active", "done", "dead", "parked"]
 """queued: may be claimed. delayed: will be queued at `run_at`. active: claimed by a worker, under a lease. done: forgotten after a while.
@@ -25,6 +25,16 @@ MAX_PAYLOAD = 1 << 20
 """Bytes of a payload as JSON. Larger ones belong into a file or an object store, and their address into the job."""
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Later:
+    """Stands for a value that is known only when a request has been answered."""
+
+    def __repr__(self) -> str:
+        return "LATER"
+
+
+LATER: Final = Later()
 
 
 class JobsAway(Exception):
@@ -48,6 +58,7 @@ class NewJob:
     delay: float = 0.0  # seconds
     traceparent: str = ""  # of the request that asked for it
     request_id: str = ""
+    parked: str = ""  # why it cannot be run as it is: parked from the beginning, for an operator to see
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +96,9 @@ class Jobs(Protocol):
     def types(self) -> frozenset[str]:
         """Of the senders that the policy has; empty where it has no `jobs:`."""
 
+    def check(self, type: str, payload: Any) -> None:
+        """Raises PayloadRefused for what its handler could never run. Values that are not known yet are LATER, also within the payload."""
+
     async def enqueue(
         self,
         type: str,
@@ -97,8 +111,12 @@ class Jobs(Protocol):
         delay: float = 0.0,
         traceparent: str = "",
         request_id: str = "",
+        parked: str = "",
     ) -> Enqueued:
-        """Stored when it returns. Without an `id`, a new one. Raises PayloadRefused, and JobsAway when it could not be stored."""
+        """Stored when it returns. Without an `id`, a new one. Raises PayloadRefused, and JobsAway when it could not be stored.
+
+        `parked`: why it cannot be run as it is; it is kept for an operator to see.
+        """
 
     async def ask(self, id: str) -> Job | None:
         """What is known of a job; None when nothing is. Raises JobsAway."""

@@ -69,8 +69,9 @@ class MemoryJobs:
                 return Enqueued(known, False)
             self._dedupe[job.type, job.dedupe] = (job.id, now + job.dedupe_ttl)
         made = Job(
-            id=job.id, type=job.type, payload=job.payload, state="delayed" if job.delay > 0 else "queued", priority=job.priority,
-            run_at=now + job.delay, created=now, dedupe=job.dedupe, traceparent=job.traceparent, request_id=job.request_id,
+            id=job.id, type=job.type, payload=job.payload, state="parked" if job.parked else "delayed" if job.delay > 0 else "queued",
+            priority=job.priority, run_at=now + job.delay, created=now, finished=now if job.parked else None, dedupe=job.dedupe,
+            reason=job.parked, traceparent=job.traceparent, request_id=job.request_id,
         )  # fmt: skip
         self._number += 1
         self._jobs[job.id] = _Kept(made, self._number)

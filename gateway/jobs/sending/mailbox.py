@@ -8,7 +8,8 @@ from email.utils import parseaddr
 
 LONGEST = 254
 """Characters of an address (RFC 5321, section 4.5.3.1.3, without its angle brackets)."""
-_PLAIN = re.compile(r"[^\s<>()\[\]:;,\\\"@\x00-\x1f\x7f]{1,64}@[^\s<>()\[\]:;,\\\"@\x00-\x1f\x7f.]+(\.[^\s<>()\[\]:;,\\\"@\x00-\x1f\x7f.]+)*")
+_ATOM = r"[^\s<>()\[\]:;,\\\"@.\x00-\x1f\x7f]+"
+_PLAIN = re.compile(rf"(?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@{_ATOM}(?:\.{_ATOM})*")
 """One address and nothing else: no name, no list, no route, no line end. Quoted local parts are refused with them: nobody has one."""
 
 

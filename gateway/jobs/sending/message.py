@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, Final
+from hashlib import sha256
+from typing import Any
 
-from gateway.jobs.contract import PayloadRefused
+from gateway.jobs.contract import Job, PayloadRefused
 
+_PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 KEYS = ("to", "template", "data")
-
-
-class Later:
-    """Stands for a value that is known only when a request has been answered."""
-
-    def __repr__(self) -> str:
-        return "LATER"
-
-
-LATER: Final = Later()
 
 
 def read(payload: Any) -> tuple[Any, str, Mapping[str, Any]]:
@@ -34,3 +27,8 @@ def read(payload: Any) -> tuple[Any, str, Mapping[str, Any]]:
     if not payload.get("to"):
         raise PayloadRefused("to is missing: whom the message is for")
     return payload["to"], template, data
+
+
+def plain_id(job: Job) -> str:
+    """Its id for a header, or a file's name: an id is anything that somebody wrote, and these are not."""
+    return job.id if _PLAIN.fullmatch(job.id) else sha256(job.id.encode(errors="replace")).hexdigest()[:32]

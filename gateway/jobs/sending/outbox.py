@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from time import gmtime, strftime
@@ -12,9 +10,9 @@ from time import gmtime, strftime
 from pydantic import ValidationInfo
 
 from gateway.jobs.contract import Job
+from gateway.jobs.sending.message import plain_id
 
 SCHEME = "outbox:"
-_PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def outbox(url: str, info: ValidationInfo) -> str:
@@ -37,7 +35,7 @@ class Outbox:
     def put(self, job: Job, suffix: str, content: bytes) -> str:
         """The name of the file. It is there whole, or not at all. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{strftime('%Y%m%dT%H%M%SZ', gmtime(job.created))}-{job.type}-{_name(job.id)}{suffix}"
+        path = self.folder / f"{strftime('%Y%m%dT%H%M%SZ', gmtime(job.created))}-{job.type}-{plain_id(job)}{suffix}"
         with NamedTemporaryFile(dir=self.folder, prefix=".", delete=False) as file:
             try:
                 file.write(content)
@@ -48,8 +46,3 @@ class Outbox:
                 os.unlink(file.name)
                 raise
         return path.name
-
-
-def _name(identity: str) -> str:
-    """An id is anything that somebody wrote; a file's name is not."""
-    return identity if _PLAIN.fullmatch(identity) else sha256(identity.encode(errors="replace")).hexdigest()[:32]

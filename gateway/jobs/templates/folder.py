@@ -27,6 +27,7 @@ class Templates:
         self.texts = _read(folder)
         self._sandbox = sandbox(self.texts)
         self._parsed: dict[str, nodes.Template] = {}
+        self._needed: dict[tuple[str, ...], list[str]] = {}
         mistakes = [mistake for name in self.texts if (mistake := self._parse(name))]
         if mistakes:
             raise ValueError("; ".join(mistakes))
@@ -37,17 +38,10 @@ class Templates:
 
     def needs(self, names: Sequence[str]) -> list[str]:
         """What these templates, and all that they include, must be given, in the order of the alphabet."""
-        needed: set[str] = set()
-        seen: set[str] = set()
-        pending = list(names)
-        while pending:
-            name = pending.pop()
-            if name in seen or name not in self._parsed:
-                continue
-            seen.add(name)
-            needed |= find_undeclared_variables(self._parsed[name])
-            pending += [other for other in find_referenced_templates(self._parsed[name]) if other is not None]
-        return sorted(needed - set(self._sandbox.globals))
+        key = tuple(names)
+        if key not in self._needed:
+            self._needed[key] = self._find_needs(names)
+        return self._needed[key]
 
     def order(self, name: str) -> list[str]:
         """What a template writes, in the order in which it first does."""
@@ -60,6 +54,19 @@ class Templates:
 
     async def close(self) -> None:
         await self._renderer.close()
+
+    def _find_needs(self, names: Sequence[str]) -> list[str]:
+        needed: set[str] = set()
+        seen: set[str] = set()
+        pending = list(names)
+        while pending:
+            name = pending.pop()
+            if name in seen or name not in self._parsed:
+                continue
+            seen.add(name)
+            needed |= find_undeclared_variables(self._parsed[name])
+            pending += [other for other in find_referenced_templates(self._parsed[name]) if other is not None]
+        return sorted(needed - set(self._sandbox.globals))
 
     def _parse(self, name: str) -> str:
         """Why the template is none; "" when it is one."""

@@ -7,7 +7,8 @@ from traceback import extract_tb
 from typing import Any
 
 from jinja2 import DictLoader, StrictUndefined, UndefinedError
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
