@@ -11,8 +11,9 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args, get_origin
 
 from pydantic import Field
 
@@ -46,6 +47,9 @@ from gateway.span import Event, Span, Traces, Value
 from gateway.store.contract import Algorithm, Decision, Decisions, LimitSpec, OnFailure, Period, Soon, Store, StoreAway
 from gateway.template import folded_segments
 from gateway.tracecontext import RANDOM, SAMPLED, Parent, parent, tracestate
+
+if TYPE_CHECKING:
+    from gateway import expressions as expressions
 
 __all__ = [
     "CHALLENGE",
@@ -122,6 +126,7 @@ __all__ = [
     "Unavailable",
     "Value",
     "errors",
+    "expressions",
     "folded_segments",
     "has_token",
     "identity",
@@ -133,6 +138,14 @@ __all__ = [
     "tracestate",
     "verified",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`expressions` is imported when a plugin asks for it: Jinja2 is below it, and most policies need neither."""
+    if name == "expressions":
+        return import_module("gateway.expressions")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 Mode = Literal["enforce", "observe", "off"]
 
