@@ -2,5 +2,6 @@
 
 from gateway.expressions.language import Expression, Missing, Text
 from gateway.expressions.sources import Sources
+from gateway.expressions.tree import Data, Tree
 
-__all__ = ["Expression", "Missing", "Sources", "Text"]
+__all__ = ["Data", "Expression", "Missing", "Sources", "Text", "Tree"]

@@ -33,11 +33,13 @@ class Sources:
         self.reads_response = takes(named, "response.body")
         self._makers = tuple((*path.partition("."), make) for path, make in MAKERS.items() if takes(named, path))
 
-    def values(self, ex: Exchange, reply: Reply) -> dict[str, Any]:
-        """Bodies have been read, where they are taken from. Raises Missing for one that is no JSON."""
+    def values(self, ex: Exchange, reply: Reply, body: bytes | None) -> dict[str, Any]:
+        """`body` is the reply's, where it is taken from, None when it could not be read; the request's has been read. Raises Missing for
+        one that is no JSON.
+        """
         made: dict[str, Any] = {}
         for root, _, inner, make in self._makers:
-            value = make(ex, reply)
+            value = make(ex, reply, body)
             if inner:
                 made.setdefault(root, {})[inner] = value
             else:
@@ -64,18 +66,18 @@ def _query(ex: Exchange) -> dict[str, str]:
     return dict(reversed(parse_qsl(ex.query, keep_blank_values=True)))
 
 
-def _request_body(ex: Exchange, reply: Reply) -> Any:
+def _request_body(ex: Exchange, reply: Reply, body: bytes | None) -> Any:
     try:
         return ex.json_at_hand()
     except BadRequest:
         raise Missing("the request's body is no JSON") from None
 
 
-def _response_body(ex: Exchange, reply: Reply) -> Any:
-    if reply.entity is None:
-        raise Missing("the response's body is larger than what may be read of it")
+def _response_body(ex: Exchange, reply: Reply, body: bytes | None) -> Any:
+    if body is None:
+        raise Missing("the response's body is no JSON, larger than what is read of it, or cut short")
     try:
-        return orjson.loads(_decoded(reply.entity.data, reply.headers.get("Content-Encoding", "")))
+        return orjson.loads(_decoded(body, reply.headers.get("Content-Encoding", "")))
     except orjson.JSONDecodeError:
         raise Missing("the response's body is no JSON") from None
 
@@ -96,21 +98,21 @@ def _decoded(data: bytes, coding: str) -> bytes:
     return plain
 
 
-MAKERS: Final[Mapping[str, Callable[[Exchange, Reply], Any]]] = {
-    "request.method": lambda ex, reply: ex.method,
-    "request.path": lambda ex, reply: ex.path,
-    "request.route": lambda ex, reply: ex.route,
-    "request.client": lambda ex, reply: ex.client,
-    "request.id": lambda ex, reply: ex.request_id,
-    "request.params": lambda ex, reply: ex.params,
-    "request.query": lambda ex, reply: _query(ex),
-    "request.headers": lambda ex, reply: _Fields(ex.headers.get),
+MAKERS: Final[Mapping[str, Callable[[Exchange, Reply, bytes | None], Any]]] = {
+    "request.method": lambda ex, reply, body: ex.method,
+    "request.path": lambda ex, reply, body: ex.path,
+    "request.route": lambda ex, reply, body: ex.route,
+    "request.client": lambda ex, reply, body: ex.client,
+    "request.id": lambda ex, reply, body: ex.request_id,
+    "request.params": lambda ex, reply, body: ex.params,
+    "request.query": lambda ex, reply, body: _query(ex),
+    "request.headers": lambda ex, reply, body: _Fields(ex.headers.get),
     "request.body": _request_body,
-    "response.status": lambda ex, reply: reply.status,
-    "response.headers": lambda ex, reply: _Fields(reply.headers.get),
+    "response.status": lambda ex, reply, body: reply.status,
+    "response.headers": lambda ex, reply, body: _Fields(reply.headers.get),
     "response.body": _response_body,
-    "consumer": lambda ex, reply: ex.consumer,
-    "groups": lambda ex, reply: list(ex.groups),
-    "claims": lambda ex, reply: ex.claims,
+    "consumer": lambda ex, reply, body: ex.consumer,
+    "groups": lambda ex, reply, body: list(ex.groups),
+    "claims": lambda ex, reply, body: ex.claims,
 }
 """What there is to take from."""

@@ -104,13 +104,14 @@ class Email(JobHandler[EmailSettings]):
             raise Park(str(error)) from None
         if self._outbox is not None:
             return {"file": await self.host.run_blocking(partial(self._outbox.put, job, ".eml", message.as_bytes()))}
-        delivered = list(job.notes.get("delivered", ()))
-        return await self._send(message, delivered, [address for address in _recipients(to) if address not in delivered])
+        return await self._send(message, _recipients(to), frozenset(job.notes.get("delivered", ())))
 
-    async def _send(self, message: EmailMessage, delivered: list[str], recipients: list[str]) -> Any:
+    async def _send(self, message: EmailMessage, recipients: Sequence[str], before: frozenset[int]) -> Any:
+        """`before`: which of the recipients have it already, by their numbers: addresses belong into the payload alone."""
         assert self._connections is not None
-        refused = await self._connections.send(message, self._from.addr_spec, recipients) if recipients else {}
-        delivered += [address for address in recipients if address not in refused]
+        left = [address for n, address in enumerate(recipients) if n not in before]
+        refused = await self._connections.send(message, self._from.addr_spec, left) if left else {}
+        delivered = [n for n, address in enumerate(recipients) if address not in refused]
         notes = {"delivered": delivered} if delivered else {}
         if again := [answer for answer in refused.values() if answer.code < 500]:
             raise Retry(_told(again, len(delivered)), notes=notes)

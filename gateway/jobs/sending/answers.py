@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from gateway.exchange import Reply
+from gateway.pii import MASKED
 
 LONGEST = 86_400.0
 """Seconds: who says a week is wrong, or wants never."""
+_SOMEBODY = re.compile(r"[^\s<>@:;,\"']+@[^\s<>@:;,\"']+|\+?\d{8,}")
 SHOWN = 200
 """Characters of an answer that are kept as a reason."""
 
@@ -28,6 +31,7 @@ def retry_after(reply: Reply, now: float) -> float | None:
 
 
 def shown(text: str) -> str:
-    """Of what somebody else wrote, as much as a reason needs, in one line."""
+    """Of what somebody else wrote, as much as a reason needs, in one line; addresses and numbers that may be somebody's are hidden."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: SHOWN * 4]).split())
+    line = _SOMEBODY.sub(MASKED, line)
     return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
