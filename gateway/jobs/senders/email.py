@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from gateway.config.settings import At, Folder
+from gateway.config.settings import At, File, Folder
 from gateway.jobs.contract import LATER, Dead, Job, Park, PayloadRefused, Retry
 from gateway.jobs.handler import JobHandler, SenderSettings
 from gateway.jobs.sending.mailbox import mailbox, recipient
@@ -50,10 +50,11 @@ class EmailSettings(SenderSettings):
     starttls: Literal["required", "if_offered", "never"] = Field(
         "required", description="Whether an smtp:// connection must become TLS; `if_offered` lets an attacker in between read all."
     )
+    ca: File | None = Field(None, description="Certificates of authorities, a PEM file, in place of the system's.")
     username: str | None = Field(None, description="The name to log in with, where it does not stand in the URL.")
     password: str | None = Field(None, description="Its password, where it does not stand in the URL.")
 
-    @field_validator("reply_to", "username", "password", mode="before")
+    @field_validator("reply_to", "ca", "username", "password", mode="before")
     @classmethod
     def _empty_is_none(cls, value: Any) -> Any:
         return value or None
@@ -80,7 +81,7 @@ class Email(JobHandler[EmailSettings]):
         self._templates = Templates(settings.templates)
         is_outbox = settings.url.startswith(SCHEME)
         self._outbox = Outbox(settings.url) if is_outbox else None
-        self._connections = None if is_outbox else Connections(settings.server(), host.clock, KEPT)
+        self._connections = None if is_outbox else Connections(settings.server(), host.clock, KEPT, settings.ca)
 
     async def stop(self) -> None:
         await self._templates.close()
@@ -104,19 +105,21 @@ class Email(JobHandler[EmailSettings]):
             raise Park(str(error)) from None
         if self._outbox is not None:
             return {"file": await self.host.run_blocking(partial(self._outbox.put, job, ".eml", message.as_bytes()))}
-        return await self._send(message, _recipients(to), frozenset(job.notes.get("delivered", ())))
+        return await self._send(message, _recipients(to), job.notes)
 
-    async def _send(self, message: EmailMessage, recipients: Sequence[str], before: frozenset[int]) -> Any:
-        """`before`: which of the recipients have it already, by their numbers: addresses belong into the payload alone."""
+    async def _send(self, message: EmailMessage, recipients: Sequence[str], before: Mapping[str, Any]) -> Any:
+        """`before`: what attempts have noted: which recipients have it, or never will, by their numbers; addresses stay in the payload."""
         assert self._connections is not None
-        left = [address for n, address in enumerate(recipients) if n not in before]
-        refused = await self._connections.send(message, self._from.addr_spec, left) if left else {}
-        delivered = [n for n, address in enumerate(recipients) if address not in refused]
-        notes = {"delivered": delivered} if delivered else {}
+        delivered, given_up = set(before.get("delivered", ())), set(before.get("refused", ()))
+        left = {address: n for n, address in enumerate(recipients) if n not in delivered | given_up}
+        refused = await self._connections.send(message, self._from.addr_spec, list(left)) if left else {}
+        delivered |= {n for address, n in left.items() if address not in refused}
+        given_up |= {n for address, n in left.items() if address in refused and refused[address].code >= 500}
+        notes = {name: sorted(numbers) for name, numbers in (("delivered", delivered), ("refused", given_up)) if numbers}
         if again := [answer for answer in refused.values() if answer.code < 500]:
             raise Retry(_told(again, len(delivered)), notes=notes)
-        if refused:
-            raise Dead(_told(list(refused.values()), len(delivered)), notes=notes)
+        if given_up:
+            raise Dead(_told(list(refused.values()), len(delivered)) if refused else "some recipients were refused", notes=notes)
         return {"delivered": len(delivered)}
 
     async def _message(self, job: Job, to: Sequence[str], template: str, data: Mapping[str, Any]) -> EmailMessage:

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from email.message import EmailMessage
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -62,13 +63,13 @@ class Refused(NamedTuple):
 class Connections:
     """A mail goes over a connection of its own while it is sent; then the connection is kept for the next."""
 
-    def __init__(self, server: Server, clock: Callable[[], float], kept: int) -> None:
-        """`kept`: connections at most that wait for a next mail."""
+    def __init__(self, server: Server, clock: Callable[[], float], kept: int, ca: Path | None = None) -> None:
+        """`kept`: connections at most that wait for a next mail; `ca`: certificates of authorities, in place of the system's."""
         self._server = server
         self._clock = clock
         self._most = kept
         self._kept: list[tuple[SMTP, float]] = []
-        self._tls = ssl.create_default_context()
+        self._tls = ssl.create_default_context(cafile=ca)
 
     async def send(self, message: EmailMessage, sender: str, recipients: Sequence[str]) -> Mapping[str, Refused]:
         """Who of the recipients was refused; the others have it. Raises Retry, Dead and Park."""

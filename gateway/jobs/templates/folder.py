@@ -55,6 +55,13 @@ class Templates:
     async def close(self) -> None:
         await self._renderer.close()
 
+    def _know(self, parsed: nodes.Template, name: str) -> None:
+        """What compiling would find; that computes what is constant, however large, so it is left to the process that renders."""
+        for kind, known in ((nodes.Filter, self._sandbox.filters), (nodes.Test, self._sandbox.tests)):
+            for node in parsed.find_all(kind):
+                if node.name not in known:
+                    raise TemplateSyntaxError(f"no {kind.__name__.lower()} is called {node.name}", node.lineno, name)
+
     def _find_needs(self, names: Sequence[str]) -> list[str]:
         needed: set[str] = set()
         seen: set[str] = set()
@@ -71,8 +78,8 @@ class Templates:
     def _parse(self, name: str) -> str:
         """Why the template is none; "" when it is one."""
         try:
-            self._sandbox.compile(self.texts[name], name)
-            self._parsed[name] = self._sandbox.parse(self.texts[name], name)
+            self._parsed[name] = parsed = self._sandbox.parse(self.texts[name], name)
+            self._know(parsed, name)
         except TemplateSyntaxError as error:
             return f"{self.folder.name}/{name}:{error.lineno}: {error.message}"
         missing = [other for other in find_referenced_templates(self._parsed[name]) if other is not None and other not in self.texts]

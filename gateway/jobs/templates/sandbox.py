@@ -16,6 +16,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"*", "**"})
 
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """A field before a method: a lead may have `items`."""
+        return self.getitem(obj, attribute) if isinstance(obj, Mapping) else super().getattr(obj, attribute)
+
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if operator == "**" or not isinstance(left, int | float) or not isinstance(right, int | float):
             raise SecurityError(f"a template multiplies numbers and nothing else; {operator} is none of its business")
@@ -28,7 +32,6 @@ def sandbox(texts: Mapping[str, str]) -> Sandbox:
         loader=DictLoader(texts),
         undefined=StrictUndefined,
         autoescape=is_html,
-        optimized=False,  # constants are computed when a template is rendered, within its limits, and not when it is read
         keep_trailing_newline=False,
         auto_reload=False,
     )
