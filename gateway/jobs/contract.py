@@ -15,6 +15,7 @@ State = Literal["queued", "delayed", "active", "done", "dead", "parked"]
 """queued: may be claimed. delayed: will be queued at `run_at`. active: claimed by a worker, under a lease. done: forgotten after a while.
 dead: given up. parked: cannot be run as it is: its type is unknown, or its handler asks for an operator."""
 STATES: tuple[State, ...] = get_args(State)
+OVER: frozenset[State] = frozenset({"done", "dead", "parked"})
 
 LOWEST = 9
 """The least urgent priority; 0 is the most urgent."""
@@ -62,13 +63,17 @@ class Job:
     priority: int = USUAL
     run_at: float = 0.0  # delayed: when it is due. Else when it became what it is
     created: float = 0.0
-    finished: float | None = None  # when it was done, dead or parked
     dedupe: str = ""
     reason: str = ""  # why it was tried again, is dead, or is parked
     result: Any = None  # what its handler returned
     notes: Mapping[str, Any] = field(default_factory=dict)  # what is remembered from one attempt to the next, and what became of it after
     traceparent: str = ""
     request_id: str = ""
+
+    @property
+    def finished(self) -> float | None:
+        """When it was done, dead or parked."""
+        return self.run_at if self.state in OVER else None
 
 
 class Enqueued(NamedTuple):
@@ -216,7 +221,7 @@ class Depth:
     type: str
     state: State
     count: int
-    oldest: float = 0.0  # seconds; of delayed ones: since the first was due, 0.0 as a rule
+    oldest: float = 0.0  # seconds; of delayed ones 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +259,7 @@ class JobStore(Protocol):
         """Those that were no longer this token's: nothing was done for them."""
 
     async def wait(self, seconds: float) -> None:
-        """Until something new may be there, or so long. Never raises: then it is as long."""
+        """Until there may be something that the last claim did not see, or so long. Never raises."""
 
     async def sweep(self, keep: Keep) -> Swept:
         """Forget what was kept long enough, park what nobody claims. Now and then, by every worker."""
@@ -276,7 +281,7 @@ class JobStore(Protocol):
         limit: int = 100,
         after: str = "",
     ) -> Sequence[Job]:
-        """The newest first, by `created`; those behind the job `after`."""
+        """The newest first; those behind the job `after`."""
 
     async def depths(self) -> Sequence[Depth]: ...
 
