@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, get_args
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, get_args
 
 State = Literal["queued", "delayed", "active", "done", "dead", "parked"]
 """queued: may be claimed. delayed: will be queued at `run_at`. active: claimed by a worker, under a lease. done: forgotten after a while.
@@ -26,6 +26,16 @@ MAX_PAYLOAD = 1 << 20
 """Bytes of a payload as JSON. Larger ones belong into a file or an object store, and their address into the job."""
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Later:
+    """Stands for a value that is known only when a request has been answered."""
+
+    def __repr__(self) -> str:
+        return "LATER"
+
+
+LATER: Final = Later()
 
 
 class JobsAway(Exception):
@@ -49,6 +59,7 @@ class NewJob:
     delay: float = 0.0  # seconds
     traceparent: str = ""  # of the request that asked for it
     request_id: str = ""
+    parked: str = ""  # why it cannot be run as it is: parked from the beginning, for an operator to see
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +101,9 @@ class Jobs(Protocol):
     def types(self) -> frozenset[str]:
         """Of the senders that the policy has; empty where it has no `jobs:`."""
 
+    def check(self, type: str, payload: Any) -> None:
+        """Raises PayloadRefused for what its handler could never run. Values that are not known yet are LATER, also within the payload."""
+
     async def enqueue(
         self,
         type: str,
@@ -102,8 +116,12 @@ class Jobs(Protocol):
         delay: float = 0.0,
         traceparent: str = "",
         request_id: str = "",
+        parked: str = "",
     ) -> Enqueued:
-        """Stored when it returns. Without an `id`, a new one. Raises PayloadRefused, and JobsAway when it could not be stored."""
+        """Stored when it returns. Without an `id`, a new one. Raises PayloadRefused, and JobsAway when it could not be stored.
+
+        `parked`: why it cannot be run as it is; it is kept for an operator to see.
+        """
 
     async def ask(self, id: str) -> Job | None:
         """What is known of a job; None when nothing is. Raises JobsAway."""
@@ -141,7 +159,7 @@ class Want:
     """How many jobs of a type a worker would take, and what holds for all workers together."""
 
     type: str
-    room: int  # at most so many now
+    room: int  # at most so many of it now
     attempts: int  # one that was begun so often already has killed its workers: it is buried
     rate: float = 0.0  # begun a second, by all workers; 0.0: as many as there are
     concurrency: int = 0  # active at once, of all workers; 0: as many as there are
@@ -249,8 +267,10 @@ class JobStore(Protocol):
 
     async def enqueue(self, job: NewJob) -> Enqueued: ...
 
-    async def claim(self, wants: Sequence[Want], lease: float, token: str, *, reclaims: bool = True) -> Claim:
-        """Jobs that are due, the most urgent first, for `lease` seconds. With `reclaims`, also those whose lease is over."""
+    async def claim(self, wants: Sequence[Want], room: int, lease: float, token: str, *, reclaims: bool = True) -> Claim:
+        """At most `room` jobs that are due, for `lease` seconds: type by type, the most urgent first. With `reclaims`, also those whose
+        lease is over.
+        """
 
     async def extend(self, ids: Sequence[str], lease: float, token: str) -> frozenset[str]:
         """Those of `ids` that are no longer this token's: their work is to be dropped."""

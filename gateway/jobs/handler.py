@@ -57,6 +57,11 @@ class JobHandler(Generic[S]):
     async def stop(self) -> None:
         """After the last job."""
 
+    def check(self, payload: Any) -> None:
+        """Raises PayloadRefused for what could never be run: when the policy is loaded, with LATER for what requests will tell, and before
+        a job is stored that somebody asks for.
+        """
+
     async def run(self, job: Job) -> Any:
         """Do the work; what is returned, a JSON value, is the job's result.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-from gateway.jobs.contract import Again, Buried, Done, Outcome, Parked, Released, State
+from gateway.jobs.contract import Again, Buried, Done, NewJob, Outcome, Parked, Released, State
 
 Event = Literal["due", "claim", "poison", "unknown", "done", "again", "bury", "park", "release", "expire", "adopt", "retry", "cancel"]
 
@@ -54,6 +54,11 @@ class Backoff:
         if attempt >= self.attempts:
             return Buried(f"{reason} (the last of {self.attempts} attempts)")
         return Again(self.delay(attempt, after, share), reason)
+
+
+def beginning(job: NewJob) -> State:
+    """The state that it begins in."""
+    return "parked" if job.parked else "delayed" if job.delay > 0 else "queued"
 
 
 @dataclass(frozen=True, slots=True)

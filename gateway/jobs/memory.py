@@ -21,7 +21,7 @@ from gateway.jobs.contract import (
     Swept,
     Want,
 )  # fmt: skip
-from gateway.jobs.machine import CANCELLED, PATIENCE, POISON, TRANSITIONS, UNKNOWN, Event, change
+from gateway.jobs.machine import CANCELLED, PATIENCE, POISON, TRANSITIONS, UNKNOWN, Event, beginning, change
 
 
 @dataclass(slots=True)
@@ -30,6 +30,7 @@ class _Kept:
     number: int  # in the order of their making
     token: str = ""
     until: float = 0.0  # of its lease
+    has_payload: bool = True  # it is not forgotten
 
 
 class MemoryJobs:
@@ -64,15 +65,16 @@ class MemoryJobs:
                 return Enqueued(known, False)
             self._dedupe[job.type, job.dedupe] = (job.id, now + job.dedupe_ttl)
         made = Job(
-            id=job.id, type=job.type, payload=job.payload, state="delayed" if job.delay > 0 else "queued", priority=job.priority,
-            run_at=now + job.delay, created=now, dedupe=job.dedupe, traceparent=job.traceparent, request_id=job.request_id,
+            id=job.id, type=job.type, payload=job.payload, state=beginning(job),
+            priority=job.priority, run_at=now if job.parked else now + job.delay, created=now, dedupe=job.dedupe,
+            reason=job.parked, traceparent=job.traceparent, request_id=job.request_id,
         )  # fmt: skip
         self._number += 1
         self._jobs[job.id] = _Kept(made, self._number)
         self._new.set()
         return Enqueued(job.id, True)
 
-    async def claim(self, wants: Sequence[Want], lease: float, token: str, *, reclaims: bool = True) -> Claim:
+    async def claim(self, wants: Sequence[Want], room: int, lease: float, token: str, *, reclaims: bool = True) -> Claim:
         self._new.clear()
         now = self._time()
         self._wanted.update((want.type, now) for want in wants)
@@ -81,12 +83,12 @@ class MemoryJobs:
         buried: list[Job] = []
         waits: list[float] = []
         for want in wants:
-            room, wait = self._room(want, now)
+            free, wait = self._room(want, room - len(claimed), now)
             begun = 0
-            for kept in sorted(self._of(want.type, "queued"), key=_order) if room or wait else ():
+            for kept in sorted(self._of(want.type, "queued"), key=_order) if free or wait else ():
                 if kept.job.attempt >= want.attempts:
                     buried.append(self._apply(kept, "poison", reason=POISON % want.attempts, run_at=now).job)
-                elif begun < room:
+                elif begun < free:
                     kept.token, kept.until = token, now + lease
                     claimed.append(self._apply(kept, "claim", attempt=kept.job.attempt + 1, run_at=now).job)
                     begun += 1
@@ -99,11 +101,11 @@ class MemoryJobs:
             waits += [kept.job.run_at - now for kept in self._of(want.type, "delayed")]
         return Claim(tuple(claimed), tuple(buried), min(waits, default=None))
 
-    def _room(self, want: Want, now: float) -> tuple[int, float]:
+    def _room(self, want: Want, room: int, now: float) -> tuple[int, float]:
         """How many may be claimed, and how long until the rate lets one more."""
         if want.type in self._paused:
             return 0, 0.0
-        room = want.room
+        room = min(room, want.room)
         if want.concurrency:
             room = min(room, want.concurrency - len(list(self._of(want.type, "active"))))
         if not want.rate:
@@ -149,7 +151,7 @@ class MemoryJobs:
             if kept.job.run_at <= now - keep.done:
                 del self._jobs[kept.job.id]
             elif kept.job.run_at <= now - keep.payload:
-                kept.job = replace(kept.job, payload=None)
+                kept.job, kept.has_payload = replace(kept.job, payload=None), False
         unknown = [
             kept for kept in self._in("queued")
             if kept.job.run_at <= now - PATIENCE and self._wanted.get(kept.job.type, 0.0) <= now - PATIENCE
@@ -210,7 +212,7 @@ class MemoryJobs:
 
     async def retry(self, id: str) -> bool:
         kept = self._jobs.get(id)
-        if kept is None or "retry" not in TRANSITIONS[kept.job.state] or kept.job.payload is None:
+        if kept is None or "retry" not in TRANSITIONS[kept.job.state] or not kept.has_payload:
             return False
         self._apply(kept, "retry", attempt=0, run_at=self._time(), reason="")
         self._new.set()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import orjson
@@ -12,6 +13,7 @@ from gateway.jobs.contract import DEDUPE_TTL, LOWEST, MAX_PAYLOAD, USUAL, Enqueu
 
 LONGEST_NAME = 512
 """Bytes of an id, a type or a dedupe key."""
+NO_CHECKS: Mapping[str, Callable[[Any], None]] = MappingProxyType({})
 
 
 class Keeper(Protocol):
@@ -27,9 +29,15 @@ class Keeper(Protocol):
 class Queue:
     """A Jobs that keeps them in `keeper`."""
 
-    def __init__(self, keeper: Keeper, types: Iterable[str]) -> None:
+    def __init__(self, keeper: Keeper, types: Iterable[str], checks: Mapping[str, Callable[[Any], None]] = NO_CHECKS) -> None:
+        """`checks`: those of the handlers, by their type."""
         self._keeper = keeper
+        self._checks = checks
         self.types = frozenset(types)
+
+    def check(self, type: str, payload: Any) -> None:
+        if type in self._checks:
+            self._checks[type](payload)
 
     async def enqueue(
         self,
@@ -43,6 +51,7 @@ class Queue:
         delay: float = 0.0,
         traceparent: str = "",
         request_id: str = "",
+        parked: str = "",
     ) -> Enqueued:
         job = NewJob(
             id=id or new_id(),
@@ -54,6 +63,7 @@ class Queue:
             delay=max(delay, 0.0),
             traceparent=traceparent,
             request_id=request_id,
+            parked=parked,
         )
         refuse(job)
         return await self._keeper.enqueue(job)
@@ -69,6 +79,9 @@ class NoJobs:
     """The Jobs of a policy without any."""
 
     types: frozenset[str] = frozenset()
+
+    def check(self, type: str, payload: Any) -> None:
+        raise PayloadRefused("the policy has no jobs")
 
     async def enqueue(self, type: str, payload: Any, **kw: Any) -> Enqueued:
         raise JobsAway("the policy has no jobs")

@@ -34,8 +34,8 @@ def want(type: str = "email", room: int = 10, **more: Any) -> Want:
     return Want(type, room, **{"attempts": 3, **more})
 
 
-async def claim(jobs: Subject, *wants: Want, token: str = "me", **more: Any) -> Claim:
-    return await jobs.store.claim(wants or (want(),), LEASE, token, **more)
+async def claim(jobs: Subject, *wants: Want, token: str = "me", room: int = 100, **more: Any) -> Claim:
+    return await jobs.store.claim(wants or (want(),), room, LEASE, token, **more)
 
 
 async def claimed(jobs: Subject, *wants: Want, token: str = "me", **more: Any) -> list[str]:
@@ -111,6 +111,14 @@ async def test_only_wanted_types_are_claimed(jobs: Subject) -> None:
     assert (await known(jobs, "c")).state == "queued"
 
 
+async def test_the_room_is_for_all_types_together(jobs: Subject) -> None:
+    for n in range(6):
+        await jobs.add(f"{n}", type="email" if n < 3 else "sms")
+    assert await claimed(jobs, want("sms", room=2), want("email"), room=4) == ["3", "4", "0", "1"]
+    assert await claimed(jobs, want("sms"), want("email"), room=0) == []
+    assert await claimed(jobs, want("sms"), want("email"), room=1) == ["5"]
+
+
 async def test_a_delayed_job_waits_until_it_is_due(jobs: Subject) -> None:
     await jobs.add("a", delay=60)
     assert (await known(jobs, "a")).state == "delayed"
@@ -122,6 +130,14 @@ async def test_a_delayed_job_waits_until_it_is_due(jobs: Subject) -> None:
     assert [(depth.state, depth.count) for depth in await jobs.store.depths()] == [("queued", 1)]
     assert [job.id for job in await jobs.store.page(state="queued")] == ["a"]
     assert await claimed(jobs) == ["a"]
+
+
+async def test_what_cannot_be_run_is_parked_from_the_beginning(jobs: Subject) -> None:
+    await jobs.add("a", parked="no field `name`", delay=60)
+    job = await known(jobs, "a")
+    assert (job.state, job.reason) == ("parked", "no field `name`") and job.finished == job.created
+    assert await claimed(jobs) == [] and await jobs.store.adopt(["email"]) == 0
+    assert await jobs.store.retry("a") and await claimed(jobs) == ["a"]
 
 
 async def test_what_is_claimed_is_known_to_be_under_way(jobs: Subject) -> None:
@@ -164,7 +180,7 @@ async def test_poison_is_buried_at_claim(jobs: Subject) -> None:
         assert (await claim(jobs, want(room=1))).jobs[0].id == "a"
         assert (await known(jobs, "a")).attempt == attempt
         jobs.advance(LEASE + 1)
-        await jobs.store.claim([want(room=0)], LEASE, "reclaims")
+        await jobs.store.claim([want(room=0)], 9, LEASE, "reclaims")
         await _to_front(jobs, "a", "b")
     found = await claim(jobs, want(room=1))
     assert [job.id for job in found.jobs] == ["b"]  # the room is another's

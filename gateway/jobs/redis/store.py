@@ -8,7 +8,7 @@ from typing import Any, cast
 import orjson
 
 from gateway.jobs.contract import Claim, Depth, Enqueued, Finish, Job, JobsState, Keep, NewJob, State, Swept, Want
-from gateway.jobs.machine import CANCELLED, PATIENCE, POISON, TRANSITIONS, UNKNOWN, Event, change
+from gateway.jobs.machine import CANCELLED, PATIENCE, POISON, TRANSITIONS, UNKNOWN, Event, beginning, change
 from gateway.jobs.queue import encoded
 from gateway.jobs.redis import scripts
 from gateway.jobs.redis.advice import warnings
@@ -40,13 +40,14 @@ class RedisJobs:
 
     async def enqueue(self, job: NewJob) -> Enqueued:
         ttl = max(1, int(job.dedupe_ttl * 1000))
-        arguments = (job.id, job.type, encoded(job.payload), job.priority, job.delay, job.dedupe, ttl, job.traceparent, job.request_id)
-        is_new, id = await self.line.run(scripts.ENQUEUE, *arguments, within=CONFIRM)
+        delay = job.delay if beginning(job) == "delayed" else 0.0
+        arguments = (job.id, job.type, encoded(job.payload), job.priority, delay, job.dedupe, ttl, job.traceparent, job.request_id)
+        is_new, id = await self.line.run(scripts.ENQUEUE, *arguments, beginning(job), job.parked, within=CONFIRM)
         return Enqueued(id.decode(), bool(is_new))
 
-    async def claim(self, wants: Sequence[Want], lease: float, token: str, *, reclaims: bool = True) -> Claim:
+    async def claim(self, wants: Sequence[Want], room: int, lease: float, token: str, *, reclaims: bool = True) -> Claim:
         each = [value for want in wants for value in (want.type, want.room, want.attempts, want.rate, want.concurrency)]
-        claimed, buried, wait = await self.line.run(scripts.CLAIM, lease, token, int(reclaims), POISON, *each)
+        claimed, buried, wait = await self.line.run(scripts.CLAIM, room, lease, token, int(reclaims), POISON, *each)
         return Claim(tuple(map(_job, claimed)), tuple(map(_job, buried)), float(wait) if wait else None)
 
     async def extend(self, ids: Sequence[str], lease: float, token: str) -> frozenset[str]:

@@ -33,7 +33,7 @@ def look(db: sqlite3.Connection, wants: Sequence[Want], now: float, reclaims: bo
     return wait == 0.0, wait
 
 
-def claim(db: sqlite3.Connection, wants: Sequence[Want], now: float, lease: float, token: str, reclaims: bool) -> Claim:
+def claim(db: sqlite3.Connection, wants: Sequence[Want], room: int, now: float, lease: float, token: str, reclaims: bool) -> Claim:
     known = "INSERT INTO type (name, wanted) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET wanted = excluded.wanted WHERE wanted < ?"
     db.executemany(known, [(want.type, now, now - TELL / 2) for want in wants])
     if reclaims:
@@ -43,9 +43,9 @@ def claim(db: sqlite3.Connection, wants: Sequence[Want], now: float, lease: floa
     buried: list[Job] = []
     waits: list[float] = []
     for want in wants:
-        room, pause = _room(db, want, now)
-        if room > 0 or pause:
-            begun, dead = _take(db, want, max(0, room), now, lease, token)
+        free, pause = _room(db, want, room - len(claimed), now)
+        if free > 0 or pause:
+            begun, dead = _take(db, want, max(0, free), now, lease, token)
             claimed += begun
             buried += dead
             if want.rate and begun:
@@ -58,12 +58,12 @@ def claim(db: sqlite3.Connection, wants: Sequence[Want], now: float, lease: floa
     return Claim(tuple(claimed), tuple(buried), min(waits, default=None))
 
 
-def _room(db: sqlite3.Connection, want: Want, now: float) -> tuple[int, float]:
+def _room(db: sqlite3.Connection, want: Want, room: int, now: float) -> tuple[int, float]:
     """How many may be claimed, and how long until the rate lets one more."""
     paused, full, at = db.execute("SELECT paused, full, at FROM type WHERE name = ?", (want.type,)).fetchone()
     if paused:
         return 0, 0.0
-    room = want.room
+    room = min(room, want.room)
     if want.concurrency:
         (active,) = db.execute("SELECT count(*) FROM job WHERE state = 'active' AND type = ?", (want.type,)).fetchone()
         room = min(room, want.concurrency - active)

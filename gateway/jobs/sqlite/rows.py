@@ -7,22 +7,23 @@ from typing import Any, cast
 import orjson
 
 from gateway.jobs.contract import Job, NewJob, State
+from gateway.jobs.machine import beginning
 from gateway.jobs.queue import encoded
 
 COLUMNS = "number, id, type, payload, state, attempt, priority, run_at, created, dedupe, reason, result, notes, traceparent, request_id"
 NUMBER, ATTEMPT = 0, 5
 """Their places."""
 INSERT = (
-    "INSERT INTO job (id, type, payload, state, priority, run_at, created, dedupe, traceparent, request_id) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+    "INSERT INTO job (id, type, payload, state, priority, run_at, created, dedupe, reason, traceparent, request_id) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
 )
 
 
 def row(job: NewJob, now: float) -> tuple[Any, ...]:
     """What INSERT takes."""
-    state = "delayed" if job.delay > 0 else "queued"
-    payload = encoded(job.payload).decode()
-    return (job.id, job.type, payload, state, job.priority, now + job.delay, now, job.dedupe, job.traceparent, job.request_id)
+    state, payload = beginning(job), encoded(job.payload).decode()
+    run_at = now + job.delay if state == "delayed" else now
+    return (job.id, job.type, payload, state, job.priority, run_at, now, job.dedupe, job.parked, job.traceparent, job.request_id)
 
 
 def job(columns: tuple[Any, ...]) -> Job:

@@ -63,7 +63,7 @@ class SqliteJobs:
         self._new.set()
         return enqueued
 
-    async def claim(self, wants: Sequence[Want], lease: float, token: str, *, reclaims: bool = True) -> Claim:
+    async def claim(self, wants: Sequence[Want], room: int, lease: float, token: str, *, reclaims: bool = True) -> Claim:
         self._new.clear()
         now = self._clock()
         untold = any(not abs(now - self._told.get(want.type, -TELL)) < TELL for want in wants)
@@ -71,7 +71,7 @@ class SqliteJobs:
             is_due, wait = await self.database.read(lambda db: look(db, wants, self._clock(), reclaims))
             if not is_due:
                 return Claim(wait=wait)
-        found = await self._write(lambda db, now: claim(db, wants, now, lease, token, reclaims))
+        found = await self._write(lambda db, now: claim(db, wants, room, now, lease, token, reclaims))
         self._told.update((want.type, now) for want in wants)
         return found
 

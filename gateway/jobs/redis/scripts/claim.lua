@@ -1,7 +1,7 @@
--- ARGV: lease, token, whether to reclaim, the reason of what is buried; then for each type: its name, room, attempts, rate, concurrency.
+-- ARGV: room, lease, token, whether to reclaim, the reason of what is buried; then for each type: its name, room, attempts, rate, concurrency.
 -- Answers {jobs, buried, seconds until more may be due, or ''}, each job as its hash.
 local now = tick()
-local lease, token, reclaims = tonumber(ARGV[1]), ARGV[2], ARGV[3] == '1'
+local all, lease, token, reclaims = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4] == '1'
 local claimed, buried, wait = {}, {}, nil
 
 local function sooner(seconds)
@@ -20,7 +20,7 @@ local function room_for(type, room, rate, concurrency)
   return math.min(room, math.floor(full)), full >= 1 and 0 or (1 - full) / rate
 end
 
-for n = 5, #ARGV, 5 do
+for n = 6, #ARGV, 5 do
   local type, attempts, rate = ARGV[n], tonumber(ARGV[n + 2]), tonumber(ARGV[n + 3])
   redis.call('HSET', P .. 'wanted', type, now)
   if reclaims then
@@ -30,13 +30,13 @@ for n = 5, #ARGV, 5 do
     end
   end
   promote(type, now)
-  local room, pause = room_for(type, tonumber(ARGV[n + 1]), rate, tonumber(ARGV[n + 4]))
+  local room, pause = room_for(type, math.min(all - #claimed, tonumber(ARGV[n + 1])), rate, tonumber(ARGV[n + 4]))
   local begun, left = 0, true
   while left and (begun < room or pause > 0) do
     left = false
     for _, id in ipairs(redis.call('ZRANGE', key('queued', type), 0, math.max(1, room - begun) - 1)) do
       if tonumber(redis.call('HGET', job(id), 'attempt')) >= attempts then
-        redis.call('HSET', job(id), 'reason', string.format(ARGV[4], attempts))
+        redis.call('HSET', job(id), 'reason', string.format(ARGV[5], attempts))
         move(id, type, 'queued', 'dead', now)
         buried[#buried + 1] = redis.call('HGETALL', job(id))
         left = true
