@@ -15,6 +15,7 @@ State = Literal["queued", "delayed", "active", "done", "dead", "parked"]
 """queued: may be claimed. delayed: will be queued at `run_at`. active: claimed by a worker, under a lease. done: forgotten after a while.
 dead: given up. parked: cannot be run as it is: its type is unknown, or its handler asks for an operator."""
 STATES: tuple[State, ...] = get_args(State)
+OVER: frozenset[State] = frozenset({"done", "dead", "parked"})
 
 LOWEST = 9
 """The least urgent priority; 0 is the most urgent."""
@@ -73,13 +74,17 @@ class Job:
     priority: int = USUAL
     run_at: float = 0.0  # delayed: when it is due. Else when it became what it is
     created: float = 0.0
-    finished: float | None = None  # when it was done, dead or parked
     dedupe: str = ""
     reason: str = ""  # why it was tried again, is dead, or is parked
     result: Any = None  # what its handler returned
     notes: Mapping[str, Any] = field(default_factory=dict)  # what is remembered from one attempt to the next, and what became of it after
     traceparent: str = ""
     request_id: str = ""
+
+    @property
+    def finished(self) -> float | None:
+        """When it was done, dead or parked."""
+        return self.run_at if self.state in OVER else None
 
 
 class Enqueued(NamedTuple):
@@ -154,7 +159,7 @@ class Want:
     """How many jobs of a type a worker would take, and what holds for all workers together."""
 
     type: str
-    room: int  # at most so many now
+    room: int  # at most so many of it now
     attempts: int  # one that was begun so often already has killed its workers: it is buried
     rate: float = 0.0  # begun a second, by all workers; 0.0: as many as there are
     concurrency: int = 0  # active at once, of all workers; 0: as many as there are
@@ -234,7 +239,7 @@ class Depth:
     type: str
     state: State
     count: int
-    oldest: float = 0.0  # seconds; of delayed ones: since the first was due, 0.0 as a rule
+    oldest: float = 0.0  # seconds; of delayed ones 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +267,10 @@ class JobStore(Protocol):
 
     async def enqueue(self, job: NewJob) -> Enqueued: ...
 
-    async def claim(self, wants: Sequence[Want], lease: float, token: str, *, reclaims: bool = True) -> Claim:
-        """Jobs that are due, the most urgent first, for `lease` seconds. With `reclaims`, also those whose lease is over."""
+    async def claim(self, wants: Sequence[Want], room: int, lease: float, token: str, *, reclaims: bool = True) -> Claim:
+        """At most `room` jobs that are due, for `lease` seconds: type by type, the most urgent first. With `reclaims`, also those whose
+        lease is over.
+        """
 
     async def extend(self, ids: Sequence[str], lease: float, token: str) -> frozenset[str]:
         """Those of `ids` that are no longer this token's: their work is to be dropped."""
@@ -272,7 +279,7 @@ class JobStore(Protocol):
         """Those that were no longer this token's: nothing was done for them."""
 
     async def wait(self, seconds: float) -> None:
-        """Until something new may be there, or so long. Never raises: then it is as long."""
+        """Until there may be something that the last claim did not see, or so long. Never raises."""
 
     async def sweep(self, keep: Keep) -> Swept:
         """Forget what was kept long enough, park what nobody claims. Now and then, by every worker."""
@@ -294,7 +301,7 @@ class JobStore(Protocol):
         limit: int = 100,
         after: str = "",
     ) -> Sequence[Job]:
-        """The newest first, by `created`; those behind the job `after`."""
+        """The newest first; those behind the job `after`."""
 
     async def depths(self) -> Sequence[Depth]: ...
 

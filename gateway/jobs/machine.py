@@ -6,9 +6,9 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
-from gateway.jobs.contract import Again, Buried, Outcome, State
+from gateway.jobs.contract import Again, Buried, Done, NewJob, Outcome, Parked, Released, State
 
 Event = Literal["due", "claim", "poison", "unknown", "done", "again", "bury", "park", "release", "expire", "adopt", "retry", "cancel"]
 
@@ -26,13 +26,12 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = MappingProxyType(
 
 UNKNOWN = "no worker knows this type"
 CANCELLED = "cancelled"
+POISON = "its worker died, or lost it, in the last of %d attempts"
+"""Of a job that a claim buried."""
 PATIENCE = 60.0
 """Seconds that a job waits for a worker that knows its type, before it is parked."""
-
-
-def poison(attempts: int) -> str:
-    """The reason of a job that a claim buried."""
-    return f"its worker died, or lost it, in the last of {attempts} attempts"
+SLACK = 1.0
+"""Seconds that a clock may go back without anybody minding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +54,42 @@ class Backoff:
         if attempt >= self.attempts:
             return Buried(f"{reason} (the last of {self.attempts} attempts)")
         return Again(self.delay(attempt, after, share), reason)
+
+
+def beginning(job: NewJob) -> State:
+    """The state that it begins in."""
+    return "parked" if job.parked else "delayed" if job.delay > 0 else "queued"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an outcome makes of a job that is active."""
+
+    event: Event
+    run_at: float
+    reason: str = ""
+    result: Any = None
+    uncounted: int = 0  # attempts that do not count after all
+
+    @property
+    def state(self) -> State:
+        return TRANSITIONS["active"][self.event]
+
+
+def change(outcome: Outcome, now: float) -> Change:
+    match outcome:
+        case Done(result):
+            return Change("done", now, result=result)
+        case Again(delay, reason):
+            return Change("again", now + delay, reason)
+        case Buried(reason):
+            return Change("bury", now, reason)
+        case Parked(reason):
+            return Change("park", now, reason)
+        case Released():
+            return Change("release", now, uncounted=1)
+
+
+def leading(event: Event) -> str:
+    """The states that the event leads out of, as a list in SQL."""
+    return ", ".join(f"'{state}'" for state, events in TRANSITIONS.items() if event in events)

@@ -9,24 +9,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.jobs.contract import (
-    Again,
-    Buried,
     Claim,
     Depth,
-    Done,
     Enqueued,
     Finish,
     Job,
     JobsState,
     Keep,
     NewJob,
-    Outcome,
-    Parked,
     State,
     Swept,
     Want,
 )  # fmt: skip
-from gateway.jobs.machine import CANCELLED, PATIENCE, TRANSITIONS, UNKNOWN, Event, poison
+from gateway.jobs.machine import CANCELLED, PATIENCE, POISON, TRANSITIONS, UNKNOWN, Event, beginning, change
 
 
 @dataclass(slots=True)
@@ -35,6 +30,7 @@ class _Kept:
     number: int  # in the order of their making
     token: str = ""
     until: float = 0.0  # of its lease
+    has_payload: bool = True  # it is not forgotten
 
 
 class MemoryJobs:
@@ -69,8 +65,8 @@ class MemoryJobs:
                 return Enqueued(known, False)
             self._dedupe[job.type, job.dedupe] = (job.id, now + job.dedupe_ttl)
         made = Job(
-            id=job.id, type=job.type, payload=job.payload, state="parked" if job.parked else "delayed" if job.delay > 0 else "queued",
-            priority=job.priority, run_at=now + job.delay, created=now, finished=now if job.parked else None, dedupe=job.dedupe,
+            id=job.id, type=job.type, payload=job.payload, state=beginning(job),
+            priority=job.priority, run_at=now if job.parked else now + job.delay, created=now, dedupe=job.dedupe,
             reason=job.parked, traceparent=job.traceparent, request_id=job.request_id,
         )  # fmt: skip
         self._number += 1
@@ -78,7 +74,8 @@ class MemoryJobs:
         self._new.set()
         return Enqueued(job.id, True)
 
-    async def claim(self, wants: Sequence[Want], lease: float, token: str, *, reclaims: bool = True) -> Claim:
+    async def claim(self, wants: Sequence[Want], room: int, lease: float, token: str, *, reclaims: bool = True) -> Claim:
+        self._new.clear()
         now = self._time()
         self._wanted.update((want.type, now) for want in wants)
         self._move_on(now, reclaims)
@@ -86,27 +83,29 @@ class MemoryJobs:
         buried: list[Job] = []
         waits: list[float] = []
         for want in wants:
-            ready = sorted(self._of(want.type, "queued"), key=lambda kept: (kept.job.priority, kept.job.run_at, kept.number))
-            poisoned = [kept for kept in ready if kept.job.attempt >= want.attempts]
-            buried += [self._apply(kept, "poison", reason=poison(want.attempts), finished=now).job for kept in poisoned]
-            ready = [kept for kept in ready if kept.job.attempt < want.attempts]
-            room, wait = self._room(want, now)
-            if ready and wait:
-                waits.append(wait)
-            for kept in ready[:room]:
-                kept.token, kept.until = token, now + lease
-                claimed.append(self._apply(kept, "claim", attempt=kept.job.attempt + 1, run_at=now).job)
-            if want.rate and ready:
+            free, wait = self._room(want, room - len(claimed), now)
+            begun = 0
+            for kept in sorted(self._of(want.type, "queued"), key=_order) if free or wait else ():
+                if kept.job.attempt >= want.attempts:
+                    buried.append(self._apply(kept, "poison", reason=POISON % want.attempts, run_at=now).job)
+                elif begun < free:
+                    kept.token, kept.until = token, now + lease
+                    claimed.append(self._apply(kept, "claim", attempt=kept.job.attempt + 1, run_at=now).job)
+                    begun += 1
+                else:
+                    waits += [wait] if wait else []
+                    break
+            if want.rate and begun:
                 full, at = self._buckets[want.type]
-                self._buckets[want.type] = (full - len(ready[:room]), at)
+                self._buckets[want.type] = (full - begun, at)
             waits += [kept.job.run_at - now for kept in self._of(want.type, "delayed")]
         return Claim(tuple(claimed), tuple(buried), min(waits, default=None))
 
-    def _room(self, want: Want, now: float) -> tuple[int, float]:
+    def _room(self, want: Want, room: int, now: float) -> tuple[int, float]:
         """How many may be claimed, and how long until the rate lets one more."""
         if want.type in self._paused:
             return 0, 0.0
-        room = want.room
+        room = min(room, want.room)
         if want.concurrency:
             room = min(room, want.concurrency - len(list(self._of(want.type, "active"))))
         if not want.rate:
@@ -132,13 +131,15 @@ class MemoryJobs:
                 continue
             kept = self._jobs[one.id]
             kept.token = ""
-            event, changes = _told(one.outcome, kept.job, now)
-            self._apply(kept, event, notes={**kept.job.notes, **one.notes}, **changes)
+            changed = change(one.outcome, now)
+            self._apply(
+                kept, changed.event, run_at=changed.run_at, reason=changed.reason, result=changed.result,
+                attempt=kept.job.attempt - changed.uncounted, notes={**kept.job.notes, **one.notes},
+            )  # fmt: skip
         self._new.set()
         return frozenset(lost)
 
     async def wait(self, seconds: float) -> None:
-        self._new.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._new.wait()
@@ -147,22 +148,21 @@ class MemoryJobs:
         now = self._time()
         self._move_on(now, False)
         for kept in self._in("done"):
-            assert kept.job.finished is not None
-            if kept.job.finished <= now - keep.done:
+            if kept.job.run_at <= now - keep.done:
                 del self._jobs[kept.job.id]
-            elif kept.job.finished <= now - keep.payload:
-                kept.job = replace(kept.job, payload=None)
+            elif kept.job.run_at <= now - keep.payload:
+                kept.job, kept.has_payload = replace(kept.job, payload=None), False
         unknown = [
             kept for kept in self._in("queued")
             if kept.job.run_at <= now - PATIENCE and self._wanted.get(kept.job.type, 0.0) <= now - PATIENCE
         ]  # fmt: skip
         for kept in unknown:
-            self._apply(kept, "unknown", reason=UNKNOWN, finished=now)
+            self._apply(kept, "unknown", reason=UNKNOWN, run_at=now)
         dropped = 0
         for type in {kept.job.type for kept in self._in("dead")}:
-            newest = sorted(self._of(type, "dead"), key=lambda kept: (kept.job.finished or 0.0, kept.number), reverse=True)
+            newest = sorted(self._of(type, "dead"), key=lambda kept: (kept.job.run_at, kept.number), reverse=True)
             for n, kept in enumerate(newest):
-                if n >= keep.dead_max or (kept.job.finished or 0.0) <= now - keep.dead:
+                if n >= keep.dead_max or kept.job.run_at <= now - keep.dead:
                     del self._jobs[kept.job.id]
                     dropped += 1
         return Swept(len(unknown), dropped)
@@ -171,7 +171,7 @@ class MemoryJobs:
         known = set(types)
         found = [kept for kept in self._in("parked") if kept.job.type in known and kept.job.reason == UNKNOWN]
         for kept in found:
-            self._apply(kept, "adopt", reason="", finished=None, run_at=self._time())
+            self._apply(kept, "adopt", reason="", run_at=self._time())
         self._new.set()
         return len(found)
 
@@ -195,10 +195,10 @@ class MemoryJobs:
         after: str = "",
     ) -> Sequence[Job]:
         self._move_on(self._time(), False)
-        newest = sorted(self._jobs.values(), key=lambda kept: (kept.job.created, kept.job.id), reverse=True)
+        newest = sorted(self._jobs.values(), key=lambda kept: kept.number, reverse=True)
         if after:
             last = self._jobs.get(after)
-            newest = [kept for kept in newest if last and (kept.job.created, kept.job.id) < (last.job.created, last.job.id)]
+            newest = [kept for kept in newest if last and kept.number < last.number]
         found = [kept.job for kept in newest if type in (None, kept.job.type) and state in (None, kept.job.state)]
         return found[:limit]
 
@@ -207,14 +207,14 @@ class MemoryJobs:
         self._move_on(now, False)
         found: dict[tuple[str, State], list[float]] = {}
         for kept in self._jobs.values():
-            found.setdefault((kept.job.type, kept.job.state), []).append(kept.job.finished or kept.job.run_at)
+            found.setdefault((kept.job.type, kept.job.state), []).append(kept.job.run_at)
         return [Depth(type, state, len(since), max(0.0, now - min(since))) for (type, state), since in sorted(found.items())]
 
     async def retry(self, id: str) -> bool:
         kept = self._jobs.get(id)
-        if kept is None or "retry" not in TRANSITIONS[kept.job.state] or kept.job.payload is None:
+        if kept is None or "retry" not in TRANSITIONS[kept.job.state] or not kept.has_payload:
             return False
-        self._apply(kept, "retry", attempt=0, run_at=self._time(), finished=None, reason="")
+        self._apply(kept, "retry", attempt=0, run_at=self._time(), reason="")
         self._new.set()
         return True
 
@@ -222,7 +222,7 @@ class MemoryJobs:
         kept = self._jobs.get(id)
         if kept is None or "cancel" not in TRANSITIONS[kept.job.state]:
             return False
-        self._apply(kept, "cancel", reason=CANCELLED, finished=self._time())
+        self._apply(kept, "cancel", reason=CANCELLED, run_at=self._time())
         return True
 
     async def purge(self, state: State, *, type: str | None = None) -> int:
@@ -269,16 +269,5 @@ class MemoryJobs:
         return kept
 
 
-def _told(outcome: Outcome, job: Job, now: float) -> tuple[Event, dict[str, Any]]:
-    """The event that an outcome is, and what changes with it."""
-    match outcome:
-        case Done(result):
-            return "done", {"result": result, "finished": now, "reason": ""}
-        case Again(delay, reason):
-            return "again", {"run_at": now + delay, "reason": reason}
-        case Buried(reason):
-            return "bury", {"reason": reason, "finished": now}
-        case Parked(reason):
-            return "park", {"reason": reason, "finished": now}
-        case _:
-            return "release", {"attempt": job.attempt - 1, "run_at": now}
+def _order(kept: _Kept) -> tuple[int, float, int]:
+    return (kept.job.priority, kept.job.run_at, kept.number)
