@@ -182,7 +182,7 @@ def _answer(reply: Reply) -> Mapping[str, Any]:
 
 
 def _raise(failure: Mapping[str, Any], reply: Reply, now: float) -> None:
-    code = failure.get("code")
+    code = failure.get("code") if isinstance(failure.get("code"), int) else None
     details = failure.get("error_data")
     why = details.get("details") if isinstance(details, Mapping) else None
     reason = f"the API refuses: {code} {shown(str(why or failure.get('message') or ''))}"

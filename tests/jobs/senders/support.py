@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
+
 from gateway.jobs.contract import Job
 from gateway.jobs.handler import JobHandler
+from gateway.outbound import Outbound
 from gateway.plugin import Host
 from gateway.testing import host as made_host
 
@@ -40,6 +42,58 @@ def welcome(folder: Path) -> Path:
     (templates / "welcome.txt").write_text("Hello {{ name }}!\n")
     (templates / "welcome.html").write_text("<p>Hello {{ name }}!</p>\n")
     return templates
+
+
+class HttpService:
+    """A service on a free port that answers as told: `answers` one after another, the last for ever. Keeps what it was sent."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self.answers = list(answers)  # whole HTTP messages; b"" hangs up at once, HANG never answers
+        self.requests: list[tuple[str, dict[str, str], bytes]] = []
+        self.port = 0
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            line, *fields = head.strip().split("\r\n")
+            headers = {name.lower(): value for name, _, value in (field.partition(": ") for field in fields)}
+            self.requests.append((line, headers, await reader.readexactly(int(headers.get("content-length", "0")))))
+            answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+            if answer == HANG:
+                await reader.read()
+            writer.write(answer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # who asks has given up
+        finally:
+            writer.close()
+
+
+HANG = b"(nothing)"
+
+
+@asynccontextmanager
+async def answering(*answers: bytes) -> AsyncIterator[HttpService]:
+    service = HttpService(*answers)
+    server = await asyncio.start_server(service._serve, "127.0.0.1", 0)
+    service.port = server.sockets[0].getsockname()[1]
+    try:
+        yield service
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+def answer(status: int, body: bytes = b"", *fields: str) -> bytes:
+    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", "Connection: close", *fields]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+class Calling:
+    """A service as `host(service=...)` takes it, which really calls."""
+
+    def __init__(self) -> None:
+        self.outbound = Outbound()
+        self.call = self.outbound.call
 
 
 class MailServer:
@@ -74,7 +128,7 @@ class MailServer:
         if what in self.delays:
             await asyncio.sleep(self.delays[what])
         if what in self.drops:
-            assert server.transport is not None
+            assert isinstance(server.transport, asyncio.WriteTransport)
             server.transport.abort()
         return self.answers.get(what, "250 OK")
 
