@@ -46,6 +46,8 @@ INSERT INTO clock VALUES (0);
 
 CREATE TABLE spool (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id     TEXT NOT NULL,
     job    TEXT NOT NULL,  -- JSON, as it was asked for
-    run_at REAL NOT NULL   -- when it is due
+    at     REAL NOT NULL   -- when that was
 ) STRICT;
+CREATE INDEX spool_id ON spool (id);
