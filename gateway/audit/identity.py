@@ -8,13 +8,12 @@ from typing import Any
 from gateway.audit.answers import REFUSING, always_answers, may_refuse
 from gateway.audit.strictness import same_service
 from gateway.audit.subject import Lane, Subject, settings
+from gateway.config.checks import KNOWING
 from gateway.config.policy import EntrySettings
 from gateway.errors import Mistake
 
 SHORTEST = 32
 """Bytes of a secret for tokens (RFC 7518, section 3.2)."""
-KNOWING = ("authenticate", "forward_auth")
-"""Plugins that say who asks."""
 
 
 def unknown_consumer(subject: Subject) -> Iterator[Mistake]:
