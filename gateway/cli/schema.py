@@ -43,6 +43,7 @@ def policy(registry: Registry) -> Schema:
         "pattern": r"\$\{([A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?|file:[^}]+)\}",
     }
     defs["entry"] = {"oneOf": _entries(registry, defs)}
+    defs["JobsSettings"]["properties"]["senders"] |= {"properties": _senders(registry, defs), "additionalProperties": False}
     for block in (top, defs["RouteSchema"]):
         block["properties"]["plugins"]["items"] = {"$ref": "#/$defs/entry"}
     required = [name for name in top.pop("required") if name != "routes"]
@@ -80,6 +81,23 @@ def _entries(registry: Registry, defs: dict[str, Schema]) -> list[Schema]:
             value = {"anyOf": [value, {"type": "null"}]}
         blocks.append(_block(name, value, settings["description"]))
     return [{"enum": bare, "description": "A plugin with the settings it has by default."}, REFERENCE, *blocks]
+
+
+def _senders(registry: Registry, defs: dict[str, Schema]) -> dict[str, Schema]:
+    """The senders by name; their settings go to `defs`."""
+    found: dict[str, Schema] = {}
+    for name in registry.senders:
+        try:
+            handler = registry.senders.load(name)
+        except Exception:  # as of a plugin
+            found[name] = {"description": "This sender's file cannot be loaded."}
+            continue
+        settings, inner = written(handler.settings_type, f"senders.{name}.")
+        settings["description"] = _first_line(inspect.getdoc(inspect.getmodule(handler)) or "")
+        defs |= {f"senders.{name}": settings, **inner}
+        value: Schema = {"$ref": f"#/$defs/senders.{name}"}
+        found[name] = {"anyOf": [value, {"type": "null"}]} if _works_alone(handler.settings_type) else value
+    return found
 
 
 def _works_alone(settings: type[Settings]) -> bool:

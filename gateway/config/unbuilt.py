@@ -8,7 +8,6 @@ WHY = "known, but not built yet in this version"
 
 KEYS = frozenset(
     {
-        "jobs",
         "upstreams.*.balance",
         "upstreams.*.health",
         "upstreams.*.max_in_flight",

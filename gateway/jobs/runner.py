@@ -104,7 +104,7 @@ class Runner:
     def active(self) -> int:
         return len(self._running)
 
-    async def start(self) -> None:
+    def start(self) -> None:
         self._reclaims_from = self._clock() + self._work.lease  # an outage may just have ended
         loop = asyncio.get_running_loop()
         for name, run in (("jobs", self._claim_always()), ("leases", self._renew_always()), ("sweep", self._sweep_always())):

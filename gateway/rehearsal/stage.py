@@ -11,6 +11,7 @@ from gateway.app import App
 from gateway.config.policy import Policy
 from gateway.errors import CallFailed, ConfigError, Mistake
 from gateway.exchange import Exchange, Reply
+from gateway.jobs.memory import MemoryJobs
 from gateway.pipeline import Pipeline
 from gateway.rehearsal.answer import Answer, Ask, Sent
 from gateway.rehearsal.client import OneRequest
@@ -36,6 +37,7 @@ class RehearsedApp(App):
             lambda name, settings: stubbed(name, settings, ask, clock),
             outbound=_nobody,
             store=lambda settings: MemoryStore(clock),
+            jobs=lambda settings: MemoryJobs(clock),
         )
         self.exchange: Exchange | None = None
 

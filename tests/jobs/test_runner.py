@@ -87,7 +87,7 @@ class Workshop:
     @asynccontextmanager
     async def runner(self, patience: float = 5.0, **work: Any) -> AsyncIterator[Runner]:
         runner = Runner(self.store, self.handlers, Work(**work), Measures(Metrics()), self.clock)
-        await runner.start()
+        runner.start()
         try:
             yield runner
         finally:
@@ -295,7 +295,7 @@ async def test_a_worker_that_stops_gives_back_what_has_not_ended(shop: Workshop)
 async def test_a_job_that_was_just_claimed_is_given_back_too(shop: Workshop) -> None:
     shop.handle("email", lambda job: asyncio.sleep(60))
     runner = Runner(shop.store, shop.handlers, Work(), Measures(Metrics()), shop.clock)
-    await runner.start()
+    runner.start()
     await shop.add("a")
     await until(lambda: shop.store.asked)
     await runner.stop(0)
