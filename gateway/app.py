@@ -119,6 +119,16 @@ class App:
     async def stop(self) -> None:
         await self.running.stop()
 
+    @property
+    def job_store(self) -> JobStore | None:
+        """None: the policy has no jobs."""
+        return None if self.jobs is None else self.jobs.store
+
+    @property
+    def jobs_active(self) -> int:
+        """Jobs that this process runs now."""
+        return 0 if self.jobs is None else self.jobs.active
+
     def find(self, ex: Exchange) -> Pipeline:
         """The pipeline of the route that `ex` belongs to.
 

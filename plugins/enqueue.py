@@ -230,10 +230,13 @@ class Enqueue(Plugin[EnqueueSettings]):
                 request_id=ex.request_id,
                 parked=missed,
             )
-        except (JobsAway, PayloadRefused) as error:
+        except JobsAway:
+            self._counted("lost")  # who could not store it has told so
+            return
+        except PayloadRefused as error:
             self._counted("lost")
             self.host.log.error(
-                "a job is lost: job=%s template=%s request_id=%s: %s", settings.job, settings.template, ex.request_id, error
+                "a job is refused: job=%s template=%s request_id=%s: %s", settings.job, settings.template, ex.request_id, error
             )
             return
         self._counted("parked" if missed else "stored" if stored.is_new else "known")

@@ -61,6 +61,11 @@ class WhatsappSettings(SenderSettings):
         description="A folder with a copy of each template's text, NAME.whatsapp.txt: what it needs is checked, and is all that is sent.",
     )
 
+    @field_validator("token", "phone_number_id", mode="before")
+    @classmethod
+    def _none_is_empty(cls, value: Any) -> Any:
+        return "" if value is None else value
+
     @field_validator("templates", mode="before")
     @classmethod
     def _empty_is_none(cls, value: Any) -> Any:
