@@ -30,6 +30,17 @@ def _run(commands: Commands) -> None:
     run.add_argument("--no-watch", action="store_true", help="reload on SIGHUP alone, not when a file of the policy changes")
 
 
+def _worker(commands: Commands) -> None:
+    worker = commands.add_parser(
+        "worker",
+        help="run the jobs of a policy, and serve nobody",
+        description="Run the jobs of the policy until SIGTERM or SIGINT, beside the gateways that enqueue them: on the same machine where "
+        "jobs are in a file, on any machine where they are in Redis. It reads the policy once, and does not reload.",
+    )
+    _policy(worker)
+    _env_file(worker)
+
+
 def _check(commands: Commands) -> None:
     check = commands.add_parser(
         "check",
@@ -304,7 +315,7 @@ def _demo(commands: Commands) -> None:
 
 
 COMMANDS: tuple[Callable[[Commands], None], ...] = (
-    _run, _check, _plan, _schema, _explain, _debug_token, _test, _init, _reload, _revisions, _rollback, _status, _log_level, _store,
+    _run, _worker, _check, _plan, _schema, _explain, _debug_token, _test, _init, _reload, _revisions, _rollback, _status, _log_level, _store,
     _limits, _block, _unblock, _blocks, _jobs, _keys, _password, _demo,
 )  # fmt: skip
 
