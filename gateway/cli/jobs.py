@@ -30,8 +30,8 @@ def main(arguments: argparse.Namespace) -> int:
     asking = {name: value for name in TAKEN if (value := getattr(arguments, name, None)) is not None}
     try:
         if arguments.action == "backup":
-            backup(arguments)
-            write(arguments, {"file": arguments.file}, [f"{arguments.file} is a copy of the jobs"])
+            number = backup(arguments)
+            write(arguments, {"file": arguments.file, "jobs": number}, [f"{arguments.file}: a copy of {number} job{'s' * (number != 1)}"])
         elif arguments.action == "tail":
             _tail(arguments, asking)
         else:

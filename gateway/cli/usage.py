@@ -315,8 +315,8 @@ def _demo(commands: Commands) -> None:
 
 
 COMMANDS: tuple[Callable[[Commands], None], ...] = (
-    _run, _worker, _check, _plan, _schema, _explain, _debug_token, _test, _init, _reload, _revisions, _rollback, _status, _log_level, _store,
-    _limits, _block, _unblock, _blocks, _jobs, _keys, _password, _demo,
+    _run, _worker, _check, _plan, _schema, _explain, _debug_token, _test, _init, _reload, _revisions, _rollback, _status, _log_level,
+    _store, _limits, _block, _unblock, _blocks, _jobs, _keys, _password, _demo,
 )  # fmt: skip
 
 
