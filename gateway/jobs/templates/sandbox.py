@@ -32,7 +32,8 @@ def sandbox(texts: Mapping[str, str]) -> Sandbox:
         loader=DictLoader(texts),
         undefined=StrictUndefined,
         autoescape=is_html,
-        keep_trailing_newline=False,
+        trim_blocks=True,  # a line with nothing but a block, or a comment, leaves no empty one
+        lstrip_blocks=True,
         auto_reload=False,
     )
 
