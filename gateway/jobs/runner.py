@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from time import monotonic
+from time import monotonic, time_ns
 from typing import Any
 
 from gateway.exchange import new_id
@@ -40,6 +40,7 @@ from gateway.jobs.handler import JobHandler
 from gateway.jobs.machine import Backoff
 from gateway.jobs.measures import Measures, Result
 from gateway.jobs.queue import encoded
+from gateway.jobs.spans import record
 
 log = logging.getLogger("gateway.jobs")
 
@@ -212,14 +213,21 @@ class Runner:
         self._changed.set()
         if running.is_lost:
             self._measures.attempt(job.type, "lost", monotonic() - running.begun)
+            self._record(job, running.begun, "lost", "")
             return
         self._unsaid[job.id] = Finish(job.id, outcome, notes)
         self._measures.attempt(job.type, _result(outcome), monotonic() - running.begun)
+        self._record(job, running.begun, _result(outcome), getattr(outcome, "reason", ""))
         match outcome:
             case Buried(reason) | Parked(reason):
                 log.error("job %s of type %s is %s: %s", job.id, job.type, _result(outcome), reason)
             case Again(delay, reason):
                 log.info("job %s of type %s is tried again in %.1f s: %s", job.id, job.type, delay, reason)
+
+    def _record(self, job: Job, begun: float, result: Result, reason: str) -> None:
+        """The attempt as a span, where its request was sampled."""
+        now = time_ns()
+        record(self._handlers[job.type].host.traces, job, now - int((monotonic() - begun) * 1e9), now, result, reason)
 
     async def _outcome(self, job: Job) -> tuple[Outcome, Mapping[str, Any]]:
         handler, backoff = self._handlers[job.type], self._work.backoff
