@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from gateway.config.checks import KNOWING
 from gateway.config.policy import EntrySettings
 from gateway.errors import Mistake
 
+_IN_EXPRESSION = re.compile(r"\{\{[^}]*(?<![\w.'\"])(?:consumer|claims|groups)\b")
 SHORTEST = 32
 """Bytes of a secret for tokens (RFC 7518, section 3.2)."""
 
@@ -30,7 +32,9 @@ def unknown_consumer(subject: Subject) -> Iterator[Mistake]:
 
 
 def _asks_who(shown: Any) -> bool:
-    """`by: consumer`, `by: {claim: ...}`, `by: [consumer, route]`, `authorized: per_consumer`, anywhere in the settings."""
+    """`by: consumer`, `by: {claim: ...}`, `by: [consumer, route]`, `authorized: per_consumer`, `{{ consumer }}`: anywhere in settings."""
+    if isinstance(shown, str):
+        return _IN_EXPRESSION.search(shown) is not None
     if isinstance(shown, dict):
         return any((key == "by" and _names_consumer(value)) or value == "per_consumer" or _asks_who(value) for key, value in shown.items())
     return isinstance(shown, list) and any(map(_asks_who, shown))

@@ -49,7 +49,7 @@ class Apprise(JobHandler[AppriseSettings]):
 
     def check(self, payload: Any) -> None:
         to, template, data = read(payload)
-        if to is not LATER and to not in self.settings.channels:
+        if to is not LATER and (not isinstance(to, str) or to not in self.settings.channels):
             raise PayloadRefused(f"to: there is no channel {to!r}; there are {', '.join(self.settings.channels)}")
         if not self._templates.has(f"{template}{TEXT}"):
             raise PayloadRefused(f'there is no template "{template}": {template}{TEXT} belongs into {self._templates.folder.name}')
