@@ -75,6 +75,7 @@ class Exchange:
         "query",
         "route",
         "scheme",
+        "span_id",
         "started",
         "stream",
         "takes_trailers",
@@ -126,6 +127,7 @@ class Exchange:
         self.idempotency_key = ""  # of a request that its client may repeat: the same for each repetition, and for nothing else
         self.trace_id = ""  # 32 hex digits, set by the plugin that traces, with
         self.trace_flags = ""  # two more: 01 sampled, 02 random (W3C Trace Context)
+        self.span_id = ""  # 16 hex digits: the request's own span, where one is recorded
         self.attempts: tuple[Attempt, ...] = ()
         self.notes: list[tuple[str, dict[str, object]]] | None = None
         self.interim: Callable[[int, Headers], None] | None = None  # passes a 102 or 103 on to the client

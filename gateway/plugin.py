@@ -11,8 +11,9 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args, get_origin
 
 from pydantic import Field
 
@@ -41,15 +42,22 @@ from gateway.errors import (
     Unavailable,
 )
 from gateway.exchange import Attempt, End, Entity, Exchange, Headers, Reply, new_id
+from gateway.jobs.contract import LATER, Dead, Enqueued, Job, Jobs, JobsAway, Park, PayloadRefused, Retry
+from gateway.jobs.handler import JobHandler, SenderSettings
+from gateway.jobs.queue import NoJobs
 from gateway.pii import Mask
 from gateway.span import Event, Span, Traces, Value
 from gateway.store.contract import Algorithm, Decision, Decisions, LimitSpec, OnFailure, Period, Soon, Store, StoreAway
 from gateway.template import folded_segments
 from gateway.tracecontext import RANDOM, SAMPLED, Parent, parent, tracestate
 
+if TYPE_CHECKING:
+    from gateway import expressions as expressions
+
 __all__ = [
     "CHALLENGE",
     "IPV6_PREFIX",
+    "LATER",
     "RANDOM",
     "SAMPLED",
     "Algorithm",
@@ -60,10 +68,12 @@ __all__ = [
     "ControlError",
     "Counter",
     "Csp",
+    "Dead",
     "Decision",
     "Decisions",
     "Duration",
     "End",
+    "Enqueued",
     "Entity",
     "Event",
     "Exchange",
@@ -78,6 +88,10 @@ __all__ = [
     "Histogram",
     "Host",
     "Identities",
+    "Job",
+    "JobHandler",
+    "Jobs",
+    "JobsAway",
     "LimitSpec",
     "Many",
     "Mask",
@@ -93,6 +107,8 @@ __all__ = [
     "OneOrMany",
     "Origin",
     "Parent",
+    "Park",
+    "PayloadRefused",
     "PayloadTooLarge",
     "Percent",
     "Period",
@@ -102,6 +118,8 @@ __all__ = [
     "Rate",
     "ReducedCapacity",
     "Reply",
+    "Retry",
+    "SenderSettings",
     "Settings",
     "Size",
     "Soon",
@@ -115,6 +133,7 @@ __all__ = [
     "Value",
     "caching",
     "errors",
+    "expressions",
     "folded_segments",
     "has_token",
     "identity",
@@ -128,6 +147,14 @@ __all__ = [
     "valid_origin",
     "verified",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`expressions` is imported when a plugin asks for it: Jinja2 is below it, and most policies need neither."""
+    if name == "expressions":
+        return import_module("gateway.expressions")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 Mode = Literal["enforce", "observe", "off"]
 
@@ -245,6 +272,7 @@ class Host:
     mask: Mask = field(default_factory=Mask)  # hides what nobody shall read: telemetry.pii, and secrets
     is_draining: Callable[[], bool] = lambda: False
     time: Callable[[], float] = time.time  # seconds since 1970, for what others have dated; jumps as the system's clock does
+    jobs: Jobs = field(default_factory=NoJobs)  # enqueue, and ask what became of it
     ask: Callable[[str], Awaitable[Any]] = Control().call  # what the gateway knows of itself, by name; raises ControlError
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 

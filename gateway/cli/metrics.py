@@ -25,7 +25,11 @@ plugins:
   - signature: {verify: {keys: {id: a, secret: 0123456789abcdef}}}
   - idempotency
   - purge: anything
-routes: [{match: /, plugins: [respond: 204]}]
+  - enqueue: {job: webhook, to: "https://example.com/"}
+routes:
+  - {match: /, plugins: [whatsapp_status: {app_secret: a, verify_token: b}]}
+jobs:
+  senders: {webhook: {secret: whsec_bm90IGEgc2VjcmV0IGF0IGFsbCBidXQgbG9uZw==}}
 """
 MERGED = {"sum": "", "max": " The greatest of all workers.", "worker": " For each worker."}
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from gateway.config.cache import CacheSettings
+from gateway.config.jobs import JobsSettings
 from gateway.config.match import Match
 from gateway.config.readiness import CheckSettings
 from gateway.config.server import ServerSettings, TelemetrySettings
@@ -58,6 +59,7 @@ class PolicySchema(Settings):
     server: ServerSettings = Field(default_factory=ServerSettings, description="Where the gateway listens and what it puts up with.")
     store: StoreSettings = Field(default_factory=StoreSettings, description="Where counters are kept.")
     cache: CacheSettings = Field(default_factory=CacheSettings, description="How much stored answers may take; see the plugin `cache`.")
+    jobs: JobsSettings | None = Field(None, description="Work that requests leave behind, done until it is done. Without it, none.")
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="What the gateway tells of itself.")
     checks: dict[str, CheckSettings] = Field(
         default_factory=dict, description="Databases and other services that readiness looks at, in the background, by name."

@@ -8,7 +8,6 @@ WHY = "known, but not built yet in this version"
 
 KEYS = frozenset(
     {
-        "jobs",
         "upstreams.*.balance",
         "upstreams.*.health",
         "upstreams.*.max_in_flight",
@@ -23,8 +22,6 @@ VALUES = {
 
 PLUGINS = frozenset(
     {
-        "enqueue",
-        "jobs_api",
         "sanitize",
         "validate",
     }

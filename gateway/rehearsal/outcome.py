@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.exchange import Headers
+from gateway.jobs.contract import Job
 from gateway.rehearsal.answer import Sent
 from gateway.rehearsal.services import Asked
 
@@ -22,3 +23,4 @@ class Outcome:
     lines: tuple[Mapping[str, Any], ...] = field(default=())  # of the access log
     is_cut: bool = False  # the reply ended in the middle
     asked: tuple[Asked, ...] = ()  # what the gateway asked of other services meanwhile
+    jobs: tuple[Job, ...] = ()  # that were stored, in the order of their storing

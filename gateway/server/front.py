@@ -156,6 +156,8 @@ class Front:
     async def stop_accepting(self, *, others_go_on: bool = False) -> None:
         """What has begun may end. `others_go_on`: other processes accept what waits at the same sockets."""
         self.draining = True
+        if (jobs := self.app.running.jobs) is not None:
+            jobs.quiet()
         if others_go_on:
             for listener in self.listeners:
                 listener.leave()

@@ -13,6 +13,7 @@ import uvloop
 
 from gateway.caching.operations import CacheOperations, offer_stats
 from gateway.config.policy import Policy
+from gateway.jobs.operations import JobsOperations
 from gateway.ports.opening import ports
 from gateway.ports.port import Port
 from gateway.server.compile import Load
@@ -95,6 +96,7 @@ async def _run(policy: Policy, serving: Serving, listeners: list[Listener], fold
     Operations(front, reloads, serving.policies, app.clock).offer(app.control)
     StoreOperations(lambda: front.app.store).offer(app.control)
     CacheOperations(lambda: front.app.cache).offer(app.control)
+    JobsOperations(lambda: front.app.job_store, lambda: front.app.mask).offer(app.control)
     offers(front)
     loop.add_signal_handler(signal.SIGHUP, reloads.ask)
     loop.add_signal_handler(signal.SIGUSR1, serving.files.reopen)

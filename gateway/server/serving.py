@@ -49,6 +49,7 @@ class Serving:
     def serve(self, reloads: Callable[[], State] | None = None) -> None:
         """Accept from now on. `reloads`: how they went, where this process is the one to count them."""
         self.front.start()
+        self.front.app.running.work()
         self._watchdog.start()
         tune_collector()
         self._sampler = Sampler(self.front, reloads)

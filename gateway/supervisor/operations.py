@@ -13,6 +13,7 @@ from typing import Any
 
 from gateway.caching.operations import merged
 from gateway.control import Arguments, Control
+from gateway.jobs.operations import NAMES as JOBS
 from gateway.server.reload import Reloader
 from gateway.server.telling import policy_health, set_log_level
 from gateway.supervisor.crew import Crew
@@ -45,7 +46,7 @@ class Operations:
             self.log_level, self.set_log_level, self.reload, self.cache_purge_all, self.cache_memory, self.cache_look,
         ):  # fmt: skip
             control.offer(operation.__name__, operation)
-        for name in ("limits_show", "blocks", "cache_purge"):
+        for name in ("limits_show", "blocks", "cache_purge", *JOBS):
             control.offer(name, partial(self._of_one, name))
         for name in ("limits_reset", "block", "unblock"):
             control.offer(name, partial(self._of_all, name))
@@ -141,7 +142,7 @@ class Operations:
 
     async def _of_one(self, name: str, arguments: Arguments) -> Any:
         """Of what the workers share, or should: any of them knows it."""
-        return await self._crew.ask(name, arguments)
+        return await self._crew.ask(name, arguments, deadline=EXPLAINING)
 
     async def _of_all(self, name: str, arguments: Arguments) -> Any:
         """With a store in memory each worker has its own; with a shared one, doing it again changes nothing."""

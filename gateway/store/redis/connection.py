@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 from time import monotonic
 from typing import Any, cast
@@ -12,7 +12,7 @@ from typing import Any, cast
 import hiredis
 
 from gateway.store.contract import StoreAway
-from gateway.store.redis.scripts import ALL
+from gateway.store.redis.scripts import ALL, Script
 
 Done = Callable[[Any], None]
 """Takes the reply: what hiredis makes of it, a hiredis.ReplyError, or a StoreAway when there will be none."""
@@ -28,7 +28,9 @@ def ignore(reply: Any) -> None:
 class Connection(asyncio.Protocol):
     """`call` until it is lost. `oldest` tells when the oldest unanswered command was sent."""
 
-    def __init__(self, lost: Callable[[Connection], None]) -> None:
+    def __init__(self, lost: Callable[[Connection], None], scripts: Sequence[Script] = ALL) -> None:
+        """`scripts` are those that its commands run."""
+        self._scripts = scripts
         self._loop = asyncio.get_running_loop()
         self._lost = lost
         self._transport: asyncio.Transport | None = None
@@ -116,7 +118,7 @@ class Connection(asyncio.Protocol):
     def _load_again(self, command: bytes, done: Done) -> None:
         """The scripts are gone, after SCRIPT FLUSH or a failover. Nothing was done, so that the command can be sent once more."""
         if not self._loading:
-            for script in ALL:
+            for script in self._scripts:
                 self._loading += 1
                 load: tuple[Any, ...] = ("SCRIPT", "LOAD", script.source)
                 self._send(hiredis.pack_command(load), self._loaded)

@@ -18,9 +18,12 @@ class Script:
     sha: bytes
 
 
-def _script(*names: str) -> Script:
-    source = "\n".join((files(__name__) / f"{name}.lua").read_text("utf-8") for name in names)
+def script(source: str) -> Script:
     return Script(source, sha1(source.encode(), usedforsecurity=False).hexdigest().encode())
+
+
+def _script(*names: str) -> Script:
+    return script("\n".join((files(__name__) / f"{name}.lua").read_text("utf-8") for name in names))
 
 
 LIMITS = _script("ours", "sliding", "log", "token_bucket", "fixed", "limits")
