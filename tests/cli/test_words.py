@@ -12,7 +12,7 @@ from gateway.cli import main
 WRONG = [
     ("", "gateway: COMMAND is missing"),
     ("chekc", 'gateway: "chekc" is no command; did you mean "check"?'),
-    ("frobnicate", 'gateway: "frobnicate" is no command; known here: run, check, plan,'),
+    ("frobnicate", 'gateway: "frobnicate" is no command; known here: run, worker, check, plan,'),
     ("check --strickt", 'gateway check: there is no option --strickt; did you mean "--strict"?'),
     ("check --xyzzy=1", "gateway check: there is no option --xyzzy; gateway check --help lists those there are"),
     ("check a.yaml b.yaml", 'gateway check: "b.yaml" is one word too many'),

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.errors import GatewayError
 from gateway.exchange import Exchange
+from gateway.jobs.memory import MemoryJobs
 from gateway.plugin import Answers, Plugin
 from gateway.testing import Clock, exchange, host, load
 
@@ -54,6 +55,10 @@ SAYS: list[tuple[str, object, Callable[[], Exchange], str, bool]] = [
         "answers the preflight of https://a.test with 204, granting nothing", True,
     ),
     ("csrf", None, lambda: exchange("POST"), "passes", False),
+    (
+        "enqueue", {"job": "email", "to": "ada@example.com", "template": "a"}, lambda: exchange("POST"),
+        "stores a job for email (a) when the answer is 2xx", False,
+    ),
     ("forward_auth", {"url": "http://auth.test/"}, exchange, "would ask http://auth.test/", False),
     ("headers", {"response": {"remove": ["Server"]}}, exchange, "on the reply: removes Server", False),
     ("headers", {}, exchange, "changes nothing", False),
@@ -65,6 +70,7 @@ SAYS: list[tuple[str, object, Callable[[], Exchange], str, bool]] = [
         "idempotency", {"by": "consumer"}, lambda: exchange("POST", headers={"Idempotency-Key": "a"}, body=b""),
         "the first with its key: its answer would be kept for 86400 s", False,
     ),
+    ("jobs_api", None, lambda: exchange("POST", "/jobs/email"), "would store a job of one of email", False),
     ("load_shedding", None, exchange, "priority normal", False),
     ("load_shedding", {"priority": {"low": "test"}}, exchange, "priority low", False),
     ("ip_filter", {"deny": "198.51.100.0/24"}, exchange, "192.0.2.1 is let through", False),
@@ -95,13 +101,15 @@ SAYS: list[tuple[str, object, Callable[[], Exchange], str, bool]] = [
         "tracing", "everyone", lambda: exchange(headers={"traceparent": TRACEPARENT}),
         "continues the trace 0af7651916cd43dd8448eb211c80319c, which its caller has not sampled", False,
     ),
+    ("whatsapp_status", {"app_secret": "a", "verify_token": "b"}, lambda: exchange("POST"), "would keep what Meta tells of messages", False),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "settings", "request_", "says", "answers"), SAYS)
 def test_what_is_said(name: str, settings: object, request_: Callable[[], Exchange], says: str, answers: bool) -> None:
     lines: list[bytes] = []
-    plugin = load(name, settings, host=host(lines=lines))
+    jobs = MemoryJobs(Clock())
+    plugin = load(name, settings, host=host(lines=lines, jobs=jobs, senders=["email"], route="test", paths={"test": "/jobs/{job}"}))
     first, again = told(plugin, request_()), told(plugin, request_())
     assert first == again == says
     assert isinstance(first, Answers) == answers
