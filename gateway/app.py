@@ -217,7 +217,7 @@ class App:
                 self._mistakes.append(sender.mistake(error))
         place, drain = Place.of(settings, self.policy.store), self.policy.server.timeouts.drain
         store = None if make is None else make(settings)
-        self.running.jobs = made = JobService(settings, place, handlers, self.metrics, drain, outbound, store)
+        self.running.jobs = made = JobService(settings, place, handlers, self.metrics, drain, outbound, self._traces, store)
         return made
 
     def _store(self, make: Callable[[StoreSettings], Store], before: App | None) -> Store:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from gateway.tracecontext import Parent
+
 Value = str | bool | int | float
 
 
@@ -19,10 +21,10 @@ class Event(NamedTuple):
 
 @dataclass(slots=True)
 class Span:
-    """Names and attributes are those of OpenTelemetry's semantic conventions for HTTP."""
+    """Names and attributes are those of OpenTelemetry's semantic conventions."""
 
     name: str
-    kind: Literal["server", "client"]
+    kind: Literal["server", "client", "consumer"]
     trace_id: str  # 32 hex digits
     span_id: str  # 16 of them
     parent_id: str  # 16 of them, or "" for the first of its trace
@@ -34,6 +36,7 @@ class Span:
     is_remote: bool = False  # its parent is in another process
     flags: int = 0  # of the trace
     state: str = ""  # the tracestate it came with
+    links: Sequence[Parent] = ()  # spans of other traces that it follows from
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from time import monotonic
 from typing import Any
 
 from gateway.exchange import new_id
+from gateway.jobs import tracing
 from gateway.jobs.contract import (
     Again,
     Buried,
@@ -40,13 +41,14 @@ from gateway.jobs.handler import JobHandler
 from gateway.jobs.machine import Backoff
 from gateway.jobs.measures import Measures, Result
 from gateway.jobs.queue import encoded
+from gateway.span import Traces
 
 log = logging.getLogger("gateway.jobs")
 
 POLL = 1.0
 """Seconds between two claims of a worker with nothing to do, which the store may cut short."""
 SWEEP = 15.0
-"""Seconds between two sweeps; and depths are looked at as often."""
+"""Seconds between two sweeps."""
 FIRST, LAST = 0.1, 1.0
 """Seconds between two tries while the store is away: at first, and at most."""
 GRACE = 2.0
@@ -81,12 +83,14 @@ class Runner:
         handlers: Mapping[str, JobHandler[Any]],
         work: Work,
         measures: Measures,
+        traces: Traces | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._store = store
         self._handlers = handlers
         self._work = work
         self._measures = measures
+        self._traces = traces or Traces()
         self._clock = clock
         self._token = new_id()
         self._turn = deque(handlers)  # whose type is asked for first
@@ -210,16 +214,17 @@ class Runner:
             outcome, notes = Released(), {}
         running = self._running.pop(job.id)
         self._changed.set()
-        if running.is_lost:
-            self._measures.attempt(job.type, "lost", monotonic() - running.begun)
-            return
-        self._unsaid[job.id] = Finish(job.id, outcome, notes)
-        self._measures.attempt(job.type, _result(outcome), monotonic() - running.begun)
-        match outcome:
-            case Buried(reason) | Parked(reason):
-                log.error("job %s of type %s is %s: %s", job.id, job.type, _result(outcome), reason)
-            case Again(delay, reason):
-                log.info("job %s of type %s is tried again in %.1f s: %s", job.id, job.type, delay, reason)
+        if not running.is_lost:
+            self._unsaid[job.id] = Finish(job.id, outcome, notes)
+        self._tell(job, "lost" if running.is_lost else _result(outcome), getattr(outcome, "reason", ""), monotonic() - running.begun)
+
+    def _tell(self, job: Job, result: Result, reason: str, seconds: float) -> None:
+        self._measures.attempt(job.type, result, seconds)
+        tracing.record(self._traces, job, result, reason, seconds)
+        if result in ("dead", "parked"):
+            log.error("job %s of type %s is %s: %s", job.id, job.type, result, reason)
+        elif result == "retried":
+            log.info("job %s of type %s is tried again: %s", job.id, job.type, reason)
 
     async def _outcome(self, job: Job) -> tuple[Outcome, Mapping[str, Any]]:
         handler, backoff = self._handlers[job.type], self._work.backoff
@@ -288,7 +293,6 @@ class Runner:
         if swept.dropped:
             self._measures.dropped(swept.dropped)
             log.error("%d dead letters are dropped: they were too old, or too many", swept.dropped)
-        self._measures.depths(await self._store.depths())
 
 
 def _result(outcome: Outcome) -> Result:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -25,10 +27,13 @@ from gateway.jobs.sqlite.spool import Spool
 from gateway.jobs.sqlite.store import SqliteJobs
 from gateway.outbound import Outbound
 from gateway.plugin import Metrics
+from gateway.span import Traces
 from gateway.store.redis import address
 
 log = logging.getLogger("gateway.jobs")
 
+LOOK = 10.0
+"""Seconds between two looks at how many jobs there are."""
 REMEMBERED = 300.0
 """Seconds for which health tells of a job that was lost."""
 Handlers = Mapping[str, JobHandler[Any]]
@@ -60,6 +65,7 @@ class JobService:
         metrics: Metrics,
         drain: float,
         outbound: Outbound,
+        traces: Traces,
         store: JobStore | None = None,
     ) -> None:
         """Opens nothing. `drain`: seconds from `quiet` on that jobs under way have to end. `outbound` is the handlers', and closed with
@@ -82,7 +88,9 @@ class JobService:
         self._keeper = Counted(keeper, measures)
         self.queue = Queue(self._keeper, handlers, {name: handler.check for name, handler in handlers.items()})
         self._handlers = handlers
-        self._runner = Runner(self.store, handlers, work(settings), measures)
+        self._runner = Runner(self.store, handlers, work(settings), measures, traces)
+        self._measures = measures
+        self._looking: asyncio.Task[None] | None = None
         self._works = False
         self._started: list[JobHandler[Any]] = []
         for handler in handlers.values():
@@ -122,6 +130,16 @@ class JobService:
         except BaseException:
             await self.stop()
             raise
+        for told in self.store.state().warnings:
+            log.warning("jobs in %s: %s", self.store.state().address, told)
+        self._looking = asyncio.get_running_loop().create_task(self._look(), name="depths")
+
+    async def _look(self) -> None:
+        """Tell how many jobs there are, whether or not they are run here."""
+        while True:
+            with suppress(JobsAway):
+                self._measures.depths(await self.store.depths())
+            await asyncio.sleep(LOOK)
 
     def work(self) -> None:
         """Run jobs from now on."""
@@ -141,6 +159,9 @@ class JobService:
         if self._works and self._quiet_since is not None:
             self._works = False
             await self._runner.stop(max(0.0, self._quiet_since + self._drain - monotonic()))
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
         stops: list[Callable[[], Any]] = [handler.stop for handler in reversed(self._started)]
         self._started.clear()
         if self._spooling is not None:

@@ -164,12 +164,10 @@ async def test_a_file_on_a_network_disk_is_refused(tmp_path: Path, monkeypatch: 
         await opened(tmp_path / "jobs.db")
 
 
-async def test_a_start_warns_of_a_disk_that_dies_with_the_container(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_disk_that_dies_with_the_container_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "filesystem", lambda path: "overlay")
     store = await opened(tmp_path / "jobs.db")
-    assert "mount a volume for it" in caplog.text and "mount a volume for it" in store.state().warnings[0]
+    assert "mount a volume for it" in store.state().warnings[0]
     await store.stop()
 
 

@@ -65,8 +65,6 @@ class Database:
                 await opened
         except TimeoutError:
             raise JobsAway(f"{self.path} could not be opened in time") from None
-        for told in self.warnings:
-            log.warning("the file of jobs %s: %s", self.path, told)
 
     async def stop(self) -> None:
         """What was asked before is done still."""
