@@ -16,6 +16,7 @@ from gateway.telemetry.metrics.shape import Shape
 HEAD = "| in Prometheus | in OpenTelemetry | labels | what it is |\n| --- | --- | --- | --- |\n"
 POLICY = """
 version: 1
+jobs: {}
 plugins:
   - metrics: {legacy: true}
   - load_shedding
