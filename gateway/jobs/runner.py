@@ -103,6 +103,7 @@ class Runner:
         self._tasks: list[asyncio.Task[None]] = []
         self._word: asyncio.Task[None] | None = None
         self._claiming = asyncio.Lock()
+        self._saying = asyncio.Lock()
 
     @property
     def active(self) -> int:
@@ -251,14 +252,14 @@ class Runner:
 
     async def _say(self) -> None:
         """What became of jobs. Raises JobsAway; then all of it is said again."""
-        while self._unsaid:
-            said = dict(self._unsaid)
-            lost = await self._store.finish(list(said.values()), self._token)
-            for id, finish in said.items():
-                if self._unsaid.get(id) is finish:
+        async with self._saying:
+            while self._unsaid:
+                said = dict(self._unsaid)
+                lost = await self._store.finish(list(said.values()), self._token)
+                for id in said:
                     del self._unsaid[id]
-            if lost:
-                log.warning("%d jobs had been given to another worker before they ended here", len(lost))
+                if lost:
+                    log.warning("%d jobs were another worker's when they ended here, or that had been said already", len(lost))
 
     # Renewing and sweeping.
 

@@ -32,7 +32,7 @@ from gateway.store.redis import address
 
 log = logging.getLogger("gateway.jobs")
 
-LOOK = 10.0
+LOOK = 15.0
 """Seconds between two looks at how many jobs there are."""
 REMEMBERED = 300.0
 """Seconds for which health tells of a job that was lost."""

@@ -102,7 +102,8 @@ class Spooling:
                 break
         self.waiting = await self._spool.size()
         self._measures.waiting(self.waiting)
-        log.info("%d spooled jobs were brought to Redis, %d wait", brought, self.waiting)
+        if brought:
+            log.info("%d spooled jobs were brought to Redis, %d wait", brought, self.waiting)
 
 
 async def _confirmed(store: RedisJobs, job: NewJob) -> bool:
