@@ -119,6 +119,16 @@ class App:
     async def stop(self) -> None:
         await self.running.stop()
 
+    @property
+    def job_store(self) -> JobStore | None:
+        """None: the policy has no jobs."""
+        return None if self.jobs is None else self.jobs.store
+
+    @property
+    def jobs_active(self) -> int:
+        """Jobs that this process runs now."""
+        return 0 if self.jobs is None else self.jobs.active
+
     def find(self, ex: Exchange) -> Pipeline:
         """The pipeline of the route that `ex` belongs to.
 
@@ -217,7 +227,7 @@ class App:
                 self._mistakes.append(sender.mistake(error))
         place, drain = Place.of(settings, self.policy.store), self.policy.server.timeouts.drain
         store = None if make is None else make(settings)
-        self.running.jobs = made = JobService(settings, place, handlers, self.metrics, drain, outbound, self._traces, store)
+        self.running.jobs = made = JobService(settings, place, handlers, self.metrics, drain, outbound, store)
         return made
 
     def _store(self, make: Callable[[StoreSettings], Store], before: App | None) -> Store:

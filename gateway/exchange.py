@@ -66,6 +66,7 @@ class Exchange:
         "query",
         "route",
         "scheme",
+        "span_id",
         "started",
         "stream",
         "takes_trailers",
@@ -116,6 +117,7 @@ class Exchange:
         self.groups: tuple[str, ...] = ()
         self.trace_id = ""  # 32 hex digits, set by the plugin that traces, with
         self.trace_flags = ""  # two more: 01 sampled, 02 random (W3C Trace Context)
+        self.span_id = ""  # 16 hex digits: the request's own span, where one is recorded
         self.attempts: tuple[Attempt, ...] = ()
         self.notes: list[tuple[str, dict[str, object]]] | None = None
         self.interim: Callable[[int, Headers], None] | None = None  # passes a 102 or 103 on to the client

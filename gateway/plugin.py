@@ -11,8 +11,9 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args, get_origin
 
 from pydantic import Field
 
@@ -38,7 +39,7 @@ from gateway.errors import (
     Unavailable,
 )
 from gateway.exchange import Attempt, End, Entity, Exchange, Headers, Reply, new_id
-from gateway.jobs.contract import Dead, Enqueued, Job, Jobs, JobsAway, Park, PayloadRefused, Retry
+from gateway.jobs.contract import LATER, Dead, Enqueued, Job, Jobs, JobsAway, Park, PayloadRefused, Retry
 from gateway.jobs.handler import JobHandler, SenderSettings
 from gateway.jobs.queue import NoJobs
 from gateway.pii import Mask
@@ -47,9 +48,13 @@ from gateway.store.contract import Algorithm, Decision, Decisions, LimitSpec, On
 from gateway.template import folded_segments
 from gateway.tracecontext import RANDOM, SAMPLED, Parent, parent, tracestate
 
+if TYPE_CHECKING:
+    from gateway import expressions as expressions
+
 __all__ = [
     "CHALLENGE",
     "IPV6_PREFIX",
+    "LATER",
     "RANDOM",
     "SAMPLED",
     "Algorithm",
@@ -121,6 +126,7 @@ __all__ = [
     "Unavailable",
     "Value",
     "errors",
+    "expressions",
     "folded_segments",
     "has_token",
     "identity",
@@ -132,6 +138,14 @@ __all__ = [
     "tracestate",
     "verified",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`expressions` is imported when a plugin asks for it: Jinja2 is below it, and most policies need neither."""
+    if name == "expressions":
+        return import_module("gateway.expressions")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 Mode = Literal["enforce", "observe", "off"]
 

@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from gateway.tracecontext import Parent
-
 Value = str | bool | int | float
 
 
@@ -19,9 +17,16 @@ class Event(NamedTuple):
     attributes: dict[str, Value]
 
 
+class Link(NamedTuple):
+    """Another span, of any trace, that has to do with this one."""
+
+    trace_id: str  # 32 hex digits
+    span_id: str  # 16 of them
+
+
 @dataclass(slots=True)
 class Span:
-    """Names and attributes are those of OpenTelemetry's semantic conventions."""
+    """Names and attributes are those of OpenTelemetry's semantic conventions for HTTP."""
 
     name: str
     kind: Literal["server", "client", "consumer"]
@@ -36,7 +41,7 @@ class Span:
     is_remote: bool = False  # its parent is in another process
     flags: int = 0  # of the trace
     state: str = ""  # the tracestate it came with
-    links: Sequence[Parent] = ()  # spans of other traces that it follows from
+    links: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

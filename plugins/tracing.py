@@ -84,7 +84,8 @@ class Tracing(Plugin[TracingSettings]):
             if not is_sampled:
                 return
         if self._record is not None:
-            self._recordings[ex] = _Recording("" if caller is None else caller.span_id)
+            self._recordings[ex] = recording = _Recording("" if caller is None else caller.span_id)
+            ex.span_id = recording.span_id
 
     def on_attempt(self, ex: Exchange, attempt: Attempt) -> None:
         span_id = getrandbits(64).to_bytes(8).hex()

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from gateway.audit.answers import REFUSING, always_answers, may_refuse
 from gateway.audit.strictness import same_service
 from gateway.audit.subject import Lane, Subject, settings
+from gateway.config.checks import KNOWING
 from gateway.config.policy import EntrySettings
 from gateway.errors import Mistake
 
+_IN_EXPRESSION = re.compile(r"\{\{[^}]*(?<![\w.'\"])(?:consumer|claims|groups)\b")
 SHORTEST = 32
 """Bytes of a secret for tokens (RFC 7518, section 3.2)."""
-KNOWING = ("authenticate", "forward_auth")
-"""Plugins that say who asks."""
 
 
 def unknown_consumer(subject: Subject) -> Iterator[Mistake]:
@@ -31,7 +32,9 @@ def unknown_consumer(subject: Subject) -> Iterator[Mistake]:
 
 
 def _asks_who(shown: Any) -> bool:
-    """`by: consumer`, `by: {claim: ...}`, `by: [consumer, route]`, `authorized: per_consumer`, anywhere in the settings."""
+    """`by: consumer`, `by: {claim: ...}`, `by: [consumer, route]`, `authorized: per_consumer`, `{{ consumer }}`: anywhere in settings."""
+    if isinstance(shown, str):
+        return _IN_EXPRESSION.search(shown) is not None
     if isinstance(shown, dict):
         return any((key == "by" and _names_consumer(value)) or value == "per_consumer" or _asks_who(value) for key, value in shown.items())
     return isinstance(shown, list) and any(map(_asks_who, shown))

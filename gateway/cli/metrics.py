@@ -16,13 +16,16 @@ from gateway.telemetry.metrics.shape import Shape
 HEAD = "| in Prometheus | in OpenTelemetry | labels | what it is |\n| --- | --- | --- | --- |\n"
 POLICY = """
 version: 1
-jobs: {}
 plugins:
   - metrics: {legacy: true}
   - load_shedding
   - rate_limit: {limit: 1, window: 1s}
   - concurrency: 1
-routes: [{match: /, plugins: [respond: 204]}]
+  - enqueue: {job: webhook, to: "https://example.com/"}
+routes:
+  - {match: /, plugins: [whatsapp_status: {app_secret: a, verify_token: b}]}
+jobs:
+  senders: {webhook: {secret: whsec_bm90IGEgc2VjcmV0IGF0IGFsbCBidXQgbG9uZw==}}
 """
 MERGED = {"sum": "", "max": " The greatest of all workers.", "worker": " For each worker."}
 

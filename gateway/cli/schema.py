@@ -17,6 +17,7 @@ from gateway.config.entry import MODES
 from gateway.config.include import SHARED
 from gateway.config.schema import PolicySchema
 from gateway.config.settings import Settings
+from gateway.config.when import When
 from gateway.registry import Registry
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -113,7 +114,8 @@ def _block(name: str, value: Schema, description: str) -> Schema:
         "description": "enforce; observe, which only notes what the plugin would have answered; off.",
         "anyOf": [{"enum": list(MODES)}, REFERENCE],
     }
-    properties: dict[str, Any] = {name: value, "mode": mode}
+    when, _ = written(When, "when.")
+    properties: dict[str, Any] = {name: value, "mode": mode, "when": when}
     return {"type": "object", "description": description, "properties": properties, "required": [name], "additionalProperties": False}
 
 

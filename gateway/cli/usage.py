@@ -241,6 +241,44 @@ def _blocks(commands: Commands) -> None:
     _json(blocks)
 
 
+def _jobs(commands: Commands) -> None:
+    jobs = commands.add_parser(
+        "jobs",
+        help="see jobs, have them tried again, hold them up",
+        description="See jobs, have them tried again, hold them up: by the admin port of the gateway that runs, else in their store.",
+    )
+    actions = jobs.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
+    for name, help_, takes in JOBS_ACTIONS:
+        action = actions.add_parser(name, help=help_, description=f"{help_[0].upper()}{help_[1:]}.")
+        for one in takes:
+            _JOBS_TAKE[one](action)
+        _of_policy(action)
+        _json(action)
+
+
+_JOBS_TAKE: dict[str, Callable[[argparse.ArgumentParser], Any]] = {
+    "id": lambda action: action.add_argument("id", metavar="ID", help="the job's id"),
+    "id?": lambda action: action.add_argument("id", nargs="?", metavar="ID", help="the job's id; without it, all of --state"),
+    "type": lambda action: action.add_argument("type", metavar="TYPE", help="the jobs' type, as in email"),
+    "--type": lambda action: action.add_argument("--type", metavar="TYPE", help="those of this type alone"),
+    "--state": lambda action: action.add_argument("--state", metavar="STATE", help="queued, delayed, active, done, dead or parked"),
+    "--limit": lambda action: action.add_argument("--limit", type=int, default=100, metavar="N", help="at most so many (default: 100)"),
+    "file": lambda action: action.add_argument("file", metavar="FILE", help="the file to write, which must not be there"),
+}
+JOBS_ACTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("list", "list jobs, the newest first", ("--type", "--state", "--limit")),
+    ("show", "show all that is known of a job, without what nobody shall read", ("id",)),
+    ("stats", "count jobs by type and state", ()),
+    ("tail", "print jobs as they come and change, until Ctrl-C", ("--type", "--state")),
+    ("retry", "queue again a job, or all that are dead or parked", ("id?", "--state", "--type")),
+    ("cancel", "bury a job that has not begun", ("id",)),
+    ("purge", "forget all jobs in a state", ("--state", "--type")),
+    ("pause", "hold up the jobs of a type", ("type",)),
+    ("resume", "go on with the jobs of a type", ("type",)),
+    ("backup", "copy the file of the jobs, while it is used", ("file",)),
+)
+
+
 def _keys(commands: Commands) -> None:
     keys = commands.add_parser(
         "keys",
@@ -278,7 +316,7 @@ def _demo(commands: Commands) -> None:
 
 COMMANDS: tuple[Callable[[Commands], None], ...] = (
     _run, _worker, _check, _plan, _schema, _explain, _debug_token, _test, _init, _reload, _revisions, _rollback, _status, _log_level,
-    _store, _limits, _block, _unblock, _blocks, _keys, _password, _demo,
+    _store, _limits, _block, _unblock, _blocks, _jobs, _keys, _password, _demo,
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from gateway.config.position import Path, Position
 from gateway.config.settings import Settings, kind
 from gateway.config.shape import keys, nearest
 from gateway.config.validation import validate
+from gateway.config.when import When
 from gateway.config.wording import either
 from gateway.errors import Mistake
 from gateway.plugin import HOOKS, Mode, Plugin
@@ -135,14 +136,21 @@ class Entries:
     def _mode(self, path: Path, value: Any) -> Mode:
         if not isinstance(value, dict):
             return "enforce"
-        if "when" in value:
-            self.document.report((*path, "when"), unbuilt.WHY, at_key=True)
         mode = value.get("mode", "enforce")
         if mode not in MODES and not self.document.is_unfilled((*path, "mode")):
             got = self.document.kind((*path, "mode"))
             hint = nearest(mode, MODES) if isinstance(mode, str) else f"write {_SWITCHED[mode]}" if isinstance(mode, bool) else ""
             self.document.report((*path, "mode"), f"expected {either(MODES)}, got {got}", hint if "known here" not in hint else "")
+        if not self._counts(path, value):
+            return "off"
         return mode if mode in MODES else "enforce"
+
+    def _counts(self, path: Path, value: dict[str, Any]) -> bool:
+        """Whether this is the environment that the entry is for."""
+        if "when" not in value:
+            return True
+        when = validate(When, self.document, (*path, "when"), value["when"], self.folder)
+        return when is None or when.holds(self.document.sources.env)
 
     def _plugin(self, path: Path, name: str) -> PluginClass | None:
         """The class, or None: unknown, not built yet, or its file is broken."""

@@ -182,6 +182,23 @@ def new_file(value: Any, info: ValidationInfo) -> Path:
     return path
 
 
+def folder(value: Any, info: ValidationInfo) -> Path:
+    """The absolute path of a folder named relative to the policy's. Raises ValueError when there is none.
+
+    What lies in it is watched like the files of the policy: a change is read with the next one.
+    """
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError(f"expected the path of a folder, got {kind(value)}")
+    context = info.context or {}
+    path: Path = (context.get("folder", Path()) / value).absolute()
+    if not path.is_dir():
+        raise ValueError(f"no such folder: {kind(value)}; a path is relative to the policy's folder")
+    if (note := context.get("note")) is not None:
+        for one in (path, *path.rglob("*")):
+            note(one)
+    return path
+
+
 def listed(value: Any) -> Any:
     """One value as a list of one."""
     return value if isinstance(value, list | tuple) else (value,)
@@ -201,6 +218,8 @@ File = Annotated[Path, BeforeValidator(file), WithJsonSchema({"type": "string"})
 """A readable file; written relative to the policy's folder, here absolute."""
 NewFile = Annotated[Path, BeforeValidator(new_file), WithJsonSchema({"type": "string"})]
 """A file to be written; written relative to the policy's folder, here absolute."""
+Folder = Annotated[Path, BeforeValidator(folder), WithJsonSchema({"type": "string"})]
+"""A folder to be read; written relative to the policy's folder, here absolute."""
 One = Annotated[Literal[1], BeforeValidator(only_one)]
 """The number 1, of which there may be more in a later version."""
 Many = Annotated[tuple[T, ...], Strict(False)]

@@ -13,11 +13,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from time import monotonic
+from time import monotonic, time_ns
 from typing import Any
 
 from gateway.exchange import new_id
-from gateway.jobs import tracing
 from gateway.jobs.contract import (
     Again,
     Buried,
@@ -41,7 +40,7 @@ from gateway.jobs.handler import JobHandler
 from gateway.jobs.machine import Backoff
 from gateway.jobs.measures import Measures, Result
 from gateway.jobs.queue import encoded
-from gateway.span import Traces
+from gateway.jobs.spans import record
 
 log = logging.getLogger("gateway.jobs")
 
@@ -83,14 +82,12 @@ class Runner:
         handlers: Mapping[str, JobHandler[Any]],
         work: Work,
         measures: Measures,
-        traces: Traces | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._store = store
         self._handlers = handlers
         self._work = work
         self._measures = measures
-        self._traces = traces or Traces()
         self._clock = clock
         self._token = new_id()
         self._turn = deque(handlers)  # whose type is asked for first
@@ -221,7 +218,8 @@ class Runner:
 
     def _tell(self, job: Job, result: Result, reason: str, seconds: float) -> None:
         self._measures.attempt(job.type, result, seconds)
-        tracing.record(self._traces, job, result, reason, seconds)
+        now = time_ns()
+        record(self._handlers[job.type].host.traces, job, now - int(seconds * 1e9), now, result, reason)
         if result in ("dead", "parked"):
             log.error("job %s of type %s is %s: %s", job.id, job.type, result, reason)
         elif result == "retried":

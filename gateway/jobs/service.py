@@ -27,7 +27,6 @@ from gateway.jobs.sqlite.spool import Spool
 from gateway.jobs.sqlite.store import SqliteJobs
 from gateway.outbound import Outbound
 from gateway.plugin import Metrics
-from gateway.span import Traces
 from gateway.store.redis import address
 
 log = logging.getLogger("gateway.jobs")
@@ -65,7 +64,6 @@ class JobService:
         metrics: Metrics,
         drain: float,
         outbound: Outbound,
-        traces: Traces,
         store: JobStore | None = None,
     ) -> None:
         """Opens nothing. `drain`: seconds from `quiet` on that jobs under way have to end. `outbound` is the handlers', and closed with
@@ -88,7 +86,7 @@ class JobService:
         self._keeper = Counted(keeper, measures)
         self.queue = Queue(self._keeper, handlers, {name: handler.check for name, handler in handlers.items()})
         self._handlers = handlers
-        self._runner = Runner(self.store, handlers, work(settings), measures, traces)
+        self._runner = Runner(self.store, handlers, work(settings), measures)
         self._measures = measures
         self._looking: asyncio.Task[None] | None = None
         self._works = False

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.exchange import Headers
+from gateway.jobs.contract import Job
 from gateway.rehearsal.answer import Sent
 
 
@@ -20,3 +21,4 @@ class Outcome:
     notes: tuple[tuple[str, Mapping[str, Any]], ...] = ()  # of the plugins
     lines: tuple[Mapping[str, Any], ...] = field(default=())  # of the access log
     is_cut: bool = False  # the reply ended in the middle
+    jobs: tuple[Job, ...] = ()  # that were stored, in the order of their storing

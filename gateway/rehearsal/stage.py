@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 from email.utils import formatdate
 
 from gateway.app import App
+from gateway.config.jobs import JobsSettings
 from gateway.config.policy import Policy
 from gateway.errors import CallFailed, ConfigError, Mistake
 from gateway.exchange import Exchange, Reply
+from gateway.jobs.contract import Job
 from gateway.jobs.memory import MemoryJobs
 from gateway.pipeline import Pipeline
 from gateway.rehearsal.answer import Answer, Ask, Sent
@@ -25,9 +27,14 @@ from gateway.store.memory import MemoryStore
 BEGIN = 1_767_225_600.0
 """Seconds: 2026-01-01 00:00 UTC, when every rehearsal begins; the windows of limits begin there, too."""
 
+MOST = 100_000
+"""Jobs that one rehearsal looks at."""
+
 
 class RehearsedApp(App):
-    """An App that keeps the exchange it found a pipeline for, and asks stubs instead of upstreams."""
+    """An App that keeps the exchange it found a pipeline for, and asks stubs instead of upstreams. Jobs are `stored`, and not run."""
+
+    stored: MemoryJobs | None = None
 
     def __init__(self, policy: Policy, write_line: Callable[[bytes], None], clock: Clock, ask: Ask) -> None:
         super().__init__(
@@ -37,9 +44,13 @@ class RehearsedApp(App):
             lambda name, settings: stubbed(name, settings, ask, clock),
             outbound=_nobody,
             store=lambda settings: MemoryStore(clock),
-            jobs=lambda settings: MemoryJobs(clock),
+            jobs=self._new_jobs,
         )
         self.exchange: Exchange | None = None
+
+    def _new_jobs(self, settings: JobsSettings) -> MemoryJobs:
+        self.stored = MemoryJobs(self.clock)
+        return self.stored
 
     def find(self, ex: Exchange) -> Pipeline:
         self.exchange = ex
@@ -53,6 +64,7 @@ class Stage:
         self.clock = Clock(BEGIN)
         self._answer = answer
         self._sent: list[Sent] = []
+        self._known: set[str] = set()  # ids of the jobs that were stored before
         self._lines: list[bytes] = []
         self.app = RehearsedApp(policy, self._lines.append, self.clock, self._asked)
         self.front: Front
@@ -80,7 +92,14 @@ class Stage:
             () if ex is None or ex.notes is None else tuple(ex.notes),
             tuple(json.loads(line) for line in self._lines),
             is_cut,
+            await self._new_jobs(),
         )
+
+    async def _new_jobs(self) -> tuple[Job, ...]:
+        stored = () if self.app.stored is None else await self.app.stored.page(limit=MOST)
+        new = tuple(job for job in reversed(stored) if job.id not in self._known)
+        self._known.update(job.id for job in new)
+        return new
 
 
 async def _nobody(method: str, url: str, headers: Mapping[str, str], body: bytes, within: float, limit: int) -> Reply:

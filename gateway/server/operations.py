@@ -70,7 +70,8 @@ class Operations:
         """A list with what is known of each process that serves; here of this one."""
         running = self._front.app.running
         state = "draining" if running.draining else "running"
-        return [{"worker": 0, "pid": os.getpid(), "state": state, "uptime": self._uptime(), "in_flight": self._policies.exchanges}]
+        told = {"worker": 0, "pid": os.getpid(), "state": state, "uptime": self._uptime(), "in_flight": self._policies.exchanges}
+        return [told | {"jobs": self._front.app.jobs_active}]
 
     async def policy(self, arguments: Arguments) -> Any:
         """The policy in force, without its secrets."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import uvloop
 
 from gateway.config.policy import Policy
+from gateway.jobs.operations import JobsOperations
 from gateway.ports.opening import ports
 from gateway.ports.port import Port
 from gateway.server.compile import Load
@@ -93,6 +94,7 @@ async def _run(policy: Policy, serving: Serving, listeners: list[Listener], fold
         loop.add_signal_handler(number, _on_signal, stop)
     Operations(front, reloads, serving.policies, app.clock).offer(app.control)
     StoreOperations(lambda: front.app.store).offer(app.control)
+    JobsOperations(lambda: front.app.job_store, lambda: front.app.mask).offer(app.control)
     offers(front)
     loop.add_signal_handler(signal.SIGHUP, reloads.ask)
     loop.add_signal_handler(signal.SIGUSR1, serving.files.reopen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.json_schema import WithJsonSchema
@@ -92,6 +92,20 @@ class Arrived(Settings):
     requests: int | None = Field(None, ge=1, description="How many requests reached it: retries count.")
 
 
+class Stored(Settings):
+    """A job that is expected to have been stored. What is not named is not looked at."""
+
+    shorthand: ClassVar[str] = "job"
+
+    job: str = Field(description="Its type: email.")
+    template: Text | None = Field(None, description="The message's template.")
+    to: Data = Field(None, description="Whom it is for.")
+    data: Data = Field(None, description="What the template is filled with; as the reply's `json`.")
+    dedupe: Text | None = Field(None, description="What makes it the same as another.")
+    delay: Duration | None = Field(None, description="How long it waits before it is due.")
+    parked: Text | None = Field(None, description="Why it cannot be run as it is; without this key, it is expected that it can.")
+
+
 class Expectation(Settings):
     """What is not named is not looked at. A text written /like this/ is a pattern, searched for."""
 
@@ -101,6 +115,10 @@ class Expectation(Settings):
     body: Text | None = Field(None, description="The body as text, or a /pattern/.")
     upstream: Arrived | Literal["none"] | None = Field(None, description="What reached the upstream, or `none`: nothing did.")
     route: str | None = Field(None, description="The route's name, or `none`: no route took it.")
+    jobs: OneOrMany[Stored] | Literal["none"] | None = Field(
+        None,
+        description="The jobs that were stored, those of a type in their order: a type, or more of what each is; `none`: there was none.",
+    )
     log: Data = Field(None, description="The line of the access log, as `json`; `none`: no line.")
 
 

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any
 
 from gateway.control import Arguments, Control
+from gateway.jobs.operations import NAMES as JOBS
 from gateway.server.reload import Reloader
 from gateway.server.telling import policy_health, set_log_level
 from gateway.supervisor.crew import Crew
@@ -42,7 +43,7 @@ class Operations:
             self.log_level, self.set_log_level, self.reload,
         ):  # fmt: skip
             control.offer(operation.__name__, operation)
-        for name in ("limits_show", "blocks"):
+        for name in ("limits_show", "blocks", *JOBS):
             control.offer(name, partial(self._of_one, name))
         for name in ("limits_reset", "block", "unblock"):
             control.offer(name, partial(self._of_all, name))
@@ -121,7 +122,7 @@ class Operations:
 
     async def _of_one(self, name: str, arguments: Arguments) -> Any:
         """Of what the workers share, or should: any of them knows it."""
-        return await self._crew.ask(name, arguments)
+        return await self._crew.ask(name, arguments, deadline=EXPLAINING)
 
     async def _of_all(self, name: str, arguments: Arguments) -> Any:
         """With a store in memory each worker has its own; with a shared one, doing it again changes nothing."""

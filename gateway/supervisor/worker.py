@@ -21,6 +21,7 @@ import uvloop
 from gateway.config.kept import Kept
 from gateway.config.policy import load
 from gateway.control import NONE, Arguments, Control, ControlError
+from gateway.jobs.operations import JobsOperations
 from gateway.rehearsal.live import offer
 from gateway.server.compile import told
 from gateway.server.operations import health
@@ -122,7 +123,9 @@ class Worker:
             if self._is_started:
                 front, lag = self.serving.front, max(0.0, monotonic() - due)
                 is_ready, in_flight = front.app.running.is_ready(), self.serving.policies.exchanges
-                self._channel.tell("beat", asdict(Beat(is_ready, in_flight, front.connections, round(lag, 4), _memory())))
+                self._channel.tell(
+                    "beat", asdict(Beat(is_ready, in_flight, front.connections, round(lag, 4), _memory(), front.app.jobs_active))
+                )
 
     async def start(self, arguments: Arguments) -> None:
         """Compile and start the policy as it was kept; nobody is served yet. Refuses with its mistakes, one a line."""
@@ -145,6 +148,7 @@ class Worker:
             listener.yield_when(lambda coming: self._balance.is_ahead(number, serving.front.connections + coming))
         offer(serving.front)
         StoreOperations(lambda: serving.front.app.store).offer(self._above)
+        JobsOperations(lambda: serving.front.app.job_store, lambda: serving.front.app.mask).offer(self._above)
         serving.app.running.is_stale = arguments["is_stale"]
         self._is_started = True
 

@@ -15,9 +15,7 @@ from gateway.jobs.machine import UNKNOWN, Backoff
 from gateway.jobs.measures import Measures
 from gateway.jobs.memory import MemoryJobs
 from gateway.jobs.runner import Runner, Work
-from gateway.span import Span, Traces
 from gateway.telemetry.metrics.families import Metrics
-from gateway.telemetry.tracing.otlp import Encoder
 from gateway.testing import Clock, host
 
 
@@ -70,7 +68,6 @@ class Workshop:
         self.clock = Clock(1_800_000_000.0)
         self.store = Sick(self.clock)
         self.handlers: dict[str, Told] = {}
-        self.spans: list[Span] = []
 
     def handle(self, type: str, do: Callable[[Job], Any] = lambda job: None, **settings: Any) -> Told:
         self.handlers[type] = Told(SenderSettings.model_validate(settings), do)
@@ -89,7 +86,7 @@ class Workshop:
 
     @asynccontextmanager
     async def runner(self, patience: float = 5.0, **work: Any) -> AsyncIterator[Runner]:
-        runner = Runner(self.store, self.handlers, Work(**work), Measures(Metrics()), Traces(1.0, self.spans.extend), self.clock)
+        runner = Runner(self.store, self.handlers, Work(**work), Measures(Metrics()), self.clock)
         runner.start()
         try:
             yield runner
@@ -297,31 +294,12 @@ async def test_a_worker_that_stops_gives_back_what_has_not_ended(shop: Workshop)
 
 async def test_a_job_that_was_just_claimed_is_given_back_too(shop: Workshop) -> None:
     shop.handle("email", lambda job: asyncio.sleep(60))
-    runner = Runner(shop.store, shop.handlers, Work(), Measures(Metrics()), clock=shop.clock)
+    runner = Runner(shop.store, shop.handlers, Work(), Measures(Metrics()), shop.clock)
     runner.start()
     await shop.add("a")
     await until(lambda: shop.store.asked)
     await runner.stop(0)
     assert await shop.state("a") == "queued"
-
-
-ASKED = f"00-{'a' * 32}-{'b' * 16}-0"
-
-
-async def test_an_attempt_is_a_span_that_is_linked_to_the_request(shop: Workshop) -> None:
-    shop.handle("email", _raise(Dead("550 no")))
-    await shop.add("a", traceparent=ASKED + "1")
-    await shop.add("unsampled", traceparent=ASKED + "0")
-    await shop.add("untraced")
-    async with shop.runner():
-        for id in ("a", "unsampled", "untraced"):
-            await ended(shop, id, "dead")
-    (span,) = shop.spans
-    assert (span.name, span.kind, span.parent_id, span.failed) == ("process email", "consumer", "", True)
-    assert [(link.trace_id, link.span_id) for link in span.links] == [("a" * 32, "b" * 16)] and span.trace_id != "a" * 32
-    assert span.attributes["messaging.message.id"] == "a" and span.attributes["error.type"] == "dead"
-    (encoded,) = Encoder("test", "").request([span]).resource_spans[0].scope_spans[0].spans
-    assert (encoded.kind, encoded.links[0].trace_id) == (5, bytes.fromhex("a" * 32))
 
 
 async def test_types_that_became_known_are_queued_again(shop: Workshop) -> None:

@@ -13,7 +13,6 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from gateway.span import Span, Value
-from gateway.tracecontext import Parent
 
 SCHEMA = "https://opentelemetry.io/schemas/1.37.0"
 """Of the semantic conventions that names and attributes follow."""
@@ -44,17 +43,13 @@ class Encoder:
             resource=self._resource,
             attributes=_attributes(span.attributes),
             events=[Event(_text(event.name), _attributes(event.attributes), event.time) for event in span.events],
-            links=[_link(linked) for linked in span.links],
+            links=[Link(SpanContext(int(link.trace_id, 16), int(link.span_id, 16), True)) for link in span.links],
             kind=_KINDS[span.kind],
             status=_FAILED if span.failed else _FINE,
             start_time=span.start,
             end_time=span.end,
             instrumentation_scope=self._scope,
         )
-
-
-def _link(span: Parent) -> Link:
-    return Link(SpanContext(int(span.trace_id, 16), int(span.span_id, 16), True, TraceFlags(span.flags)))
 
 
 def _state(text: str) -> TraceState | None:
