@@ -47,7 +47,7 @@ log = logging.getLogger("gateway.jobs")
 POLL = 1.0
 """Seconds between two claims of a worker with nothing to do, which the store may cut short."""
 SWEEP = 15.0
-"""Seconds between two sweeps; and depths are looked at as often."""
+"""Seconds between two sweeps."""
 FIRST, LAST = 0.1, 1.0
 """Seconds between two tries while the store is away: at first, and at most."""
 GRACE = 2.0
@@ -100,6 +100,7 @@ class Runner:
         self._tasks: list[asyncio.Task[None]] = []
         self._word: asyncio.Task[None] | None = None
         self._claiming = asyncio.Lock()
+        self._saying = asyncio.Lock()
 
     @property
     def active(self) -> int:
@@ -211,23 +212,18 @@ class Runner:
             outcome, notes = Released(), {}
         running = self._running.pop(job.id)
         self._changed.set()
-        if running.is_lost:
-            self._measures.attempt(job.type, "lost", monotonic() - running.begun)
-            self._record(job, running.begun, "lost", "")
-            return
-        self._unsaid[job.id] = Finish(job.id, outcome, notes)
-        self._measures.attempt(job.type, _result(outcome), monotonic() - running.begun)
-        self._record(job, running.begun, _result(outcome), getattr(outcome, "reason", ""))
-        match outcome:
-            case Buried(reason) | Parked(reason):
-                log.error("job %s of type %s is %s: %s", job.id, job.type, _result(outcome), reason)
-            case Again(delay, reason):
-                log.info("job %s of type %s is tried again in %.1f s: %s", job.id, job.type, delay, reason)
+        if not running.is_lost:
+            self._unsaid[job.id] = Finish(job.id, outcome, notes)
+        self._tell(job, "lost" if running.is_lost else _result(outcome), getattr(outcome, "reason", ""), monotonic() - running.begun)
 
-    def _record(self, job: Job, begun: float, result: Result, reason: str) -> None:
-        """The attempt as a span, where its request was sampled."""
+    def _tell(self, job: Job, result: Result, reason: str, seconds: float) -> None:
+        self._measures.attempt(job.type, result, seconds)
         now = time_ns()
-        record(self._handlers[job.type].host.traces, job, now - int((monotonic() - begun) * 1e9), now, result, reason)
+        record(self._handlers[job.type].host.traces, job, now - int(seconds * 1e9), now, result, reason)
+        if result in ("dead", "parked"):
+            log.error("job %s of type %s is %s: %s", job.id, job.type, result, reason)
+        elif result == "retried":
+            log.info("job %s of type %s is tried again: %s", job.id, job.type, reason)
 
     async def _outcome(self, job: Job) -> tuple[Outcome, Mapping[str, Any]]:
         handler, backoff = self._handlers[job.type], self._work.backoff
@@ -254,14 +250,14 @@ class Runner:
 
     async def _say(self) -> None:
         """What became of jobs. Raises JobsAway; then all of it is said again."""
-        while self._unsaid:
-            said = dict(self._unsaid)
-            lost = await self._store.finish(list(said.values()), self._token)
-            for id, finish in said.items():
-                if self._unsaid.get(id) is finish:
+        async with self._saying:
+            while self._unsaid:
+                said = dict(self._unsaid)
+                lost = await self._store.finish(list(said.values()), self._token)
+                for id in said:
                     del self._unsaid[id]
-            if lost:
-                log.warning("%d jobs had been given to another worker before they ended here", len(lost))
+                if lost:
+                    log.warning("%d jobs were another worker's when they ended here, or that had been said already", len(lost))
 
     # Renewing and sweeping.
 
@@ -296,7 +292,6 @@ class Runner:
         if swept.dropped:
             self._measures.dropped(swept.dropped)
             log.error("%d dead letters are dropped: they were too old, or too many", swept.dropped)
-        self._measures.depths(await self._store.depths())
 
 
 def _result(outcome: Outcome) -> Result:

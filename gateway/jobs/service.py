@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -29,6 +31,8 @@ from gateway.store.redis import address
 
 log = logging.getLogger("gateway.jobs")
 
+LOOK = 15.0
+"""Seconds between two looks at how many jobs there are."""
 REMEMBERED = 300.0
 """Seconds for which health tells of a job that was lost."""
 Handlers = Mapping[str, JobHandler[Any]]
@@ -83,6 +87,8 @@ class JobService:
         self.queue = Queue(self._keeper, handlers, {name: handler.check for name, handler in handlers.items()})
         self._handlers = handlers
         self._runner = Runner(self.store, handlers, work(settings), measures)
+        self._measures = measures
+        self._looking: asyncio.Task[None] | None = None
         self._works = False
         self._started: list[JobHandler[Any]] = []
         for handler in handlers.values():
@@ -122,6 +128,16 @@ class JobService:
         except BaseException:
             await self.stop()
             raise
+        for told in self.store.state().warnings:
+            log.warning("jobs in %s: %s", self.store.state().address, told)
+        self._looking = asyncio.get_running_loop().create_task(self._look(), name="depths")
+
+    async def _look(self) -> None:
+        """Tell how many jobs there are, whether or not they are run here."""
+        while True:
+            with suppress(JobsAway):
+                self._measures.depths(await self.store.depths())
+            await asyncio.sleep(LOOK)
 
     def work(self) -> None:
         """Run jobs from now on."""
@@ -141,6 +157,9 @@ class JobService:
         if self._works and self._quiet_since is not None:
             self._works = False
             await self._runner.stop(max(0.0, self._quiet_since + self._drain - monotonic()))
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
         stops: list[Callable[[], Any]] = [handler.stop for handler in reversed(self._started)]
         self._started.clear()
         if self._spooling is not None:

@@ -35,6 +35,8 @@ class Spooling:
     async def start(self) -> None:
         """Raises JobsAway when the file can never be used."""
         await self._spool.database.start()
+        for told in self._spool.database.warnings:
+            log.warning("the spool of jobs %s: %s", self._spool.database.path, told)
         self._store.line.on_up.append(self._is_up.set)
         if left := await self._spool.unfinished():
             log.error("%d unfinished jobs are in %s, which is no store any more: they wait there", left, self._spool.database.path)
@@ -100,7 +102,8 @@ class Spooling:
                 break
         self.waiting = await self._spool.size()
         self._measures.waiting(self.waiting)
-        log.info("%d spooled jobs were brought to Redis, %d wait", brought, self.waiting)
+        if brought:
+            log.info("%d spooled jobs were brought to Redis, %d wait", brought, self.waiting)
 
 
 async def _confirmed(store: RedisJobs, job: NewJob) -> bool:

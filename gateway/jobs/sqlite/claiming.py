@@ -38,7 +38,7 @@ def claim(db: sqlite3.Connection, wants: Sequence[Want], room: int, now: float, 
     db.executemany(known, [(want.type, now, now - TELL / 2) for want in wants])
     if reclaims:
         db.execute("UPDATE job SET state = 'queued', token = '', run_at = ? WHERE state = 'active' AND until <= ?", (now, now))
-    promote(db, now)
+    promote(db, now, [want.type for want in wants])
     claimed: list[Job] = []
     buried: list[Job] = []
     waits: list[float] = []
@@ -96,9 +96,12 @@ def _take(db: sqlite3.Connection, want: Want, room: int, now: float, lease: floa
     return claimed, buried
 
 
-def promote(db: sqlite3.Connection, now: float) -> None:
-    """What has become due is queued."""
-    db.execute("UPDATE job SET state = 'queued' WHERE state = 'delayed' AND run_at <= ?", (now,))
+def promote(db: sqlite3.Connection, now: float, types: Sequence[str] | None = None) -> None:
+    """What has become due is queued: of these types, or of all."""
+    if types is None:
+        types = [name for (name,) in db.execute("SELECT DISTINCT type FROM job WHERE state = 'delayed'")]
+    due = "UPDATE job SET state = 'queued' WHERE state = 'delayed' AND type = ? AND run_at <= ?"
+    db.executemany(due, [(type, now) for type in types])
 
 
 def tick(db: sqlite3.Connection, now: float) -> float:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -65,8 +66,6 @@ class Database:
                 await opened
         except TimeoutError:
             raise JobsAway(f"{self.path} could not be opened in time") from None
-        for told in self.warnings:
-            log.warning("the file of jobs %s: %s", self.path, told)
 
     async def stop(self) -> None:
         """What was asked before is done still."""
@@ -82,6 +81,20 @@ class Database:
     async def write(self, call: Call[T]) -> T:
         """On the disk when it returns. Raises JobsAway: then it is not, unless the disk did not answer in time."""
         return cast(T, await self._do(call, True))
+
+    async def look(self, call: Call[T]) -> T:
+        """Read what may take long, in a thread and a connection of its own, so that no write waits for it. Raises JobsAway."""
+
+        def run() -> T:
+            with closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY / 1000)) as db:
+                return call(db)
+
+        if self._thread is None:
+            raise JobsAway("the file of jobs is closed")
+        try:
+            return await asyncio.to_thread(run)
+        except sqlite3.Error as error:
+            raise JobsAway(str(error)) from error
 
     async def _do(self, call: Call[Any], writes: bool) -> Any:
         if self._thread is None or self._waiting >= MOST:

@@ -17,9 +17,12 @@ CREATE TABLE job (
     token       TEXT NOT NULL DEFAULT '',  -- active: whose it is
     until       REAL NOT NULL DEFAULT 0    -- active: when the lease is over
 ) STRICT;
-CREATE INDEX job_in_order ON job (state, type, priority, run_at);
-CREATE INDEX job_under_lease ON job (until) WHERE state = 'active';
-CREATE INDEX job_over ON job (state, type, run_at) WHERE state IN ('done', 'dead', 'parked', 'delayed');
+CREATE INDEX job_queued ON job (type, priority, run_at) WHERE state = 'queued';
+CREATE INDEX job_delayed ON job (type, run_at) WHERE state = 'delayed';
+CREATE INDEX job_active ON job (until) WHERE state = 'active';
+CREATE INDEX job_done ON job (type, run_at) WHERE state = 'done';
+CREATE INDEX job_dead ON job (type, run_at) WHERE state = 'dead';
+CREATE INDEX job_parked ON job (type, run_at) WHERE state = 'parked';
 CREATE INDEX job_with_payload ON job (run_at) WHERE state = 'done' AND payload IS NOT NULL;
 
 CREATE TABLE dedupe (

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from gateway.jobs.contract import Claim, Depth, Enqueued, Finish, Job, JobsState, Keep, NewJob, State, Swept, Want
+from gateway.jobs.contract import STATES, Claim, Depth, Enqueued, Finish, Job, JobsState, Keep, NewJob, State, Swept, Want
 from gateway.jobs.machine import CANCELLED, PATIENCE, UNKNOWN, change, leading
 from gateway.jobs.queue import encoded
 from gateway.jobs.sqlite.claiming import TELL, claim, look, marks, paused, promote, tick
@@ -100,7 +100,9 @@ class SqliteJobs:
             promote(db, now)
             db.execute("DELETE FROM dedupe WHERE until <= ?", (now,))
             of = "SELECT number FROM job WHERE state ="
-            db.execute(f"DELETE FROM job WHERE number IN ({of} 'done' AND run_at <= ? LIMIT {AT_ONCE})", (now - keep.done,))
+            for (type,) in db.execute("SELECT name FROM type").fetchall():
+                done = f"{of} 'done' AND type = ? AND run_at <= ? LIMIT {AT_ONCE}"
+                db.execute(f"DELETE FROM job WHERE number IN ({done})", (type, now - keep.done))
             forgotten = f"{of} 'done' AND payload IS NOT NULL AND run_at <= ? LIMIT {AT_ONCE}"
             db.execute(f"UPDATE job SET payload = NULL WHERE number IN ({forgotten})", (now - keep.payload,))
             wanted = "SELECT name FROM type WHERE wanted > ?"
@@ -156,16 +158,20 @@ class SqliteJobs:
             sql = f"SELECT {COLUMNS} FROM job WHERE {' AND '.join(tests)} ORDER BY number DESC LIMIT ?"
             return [self._seen(found) for found in db.execute(sql, (*values, limit))]
 
-        return await self.database.read(call)
+        return await self.database.look(call)
 
     async def depths(self) -> Sequence[Depth]:
         def call(db: sqlite3.Connection) -> list[Depth]:
             now = self._clock()
-            state = f"CASE WHEN {_QUEUED} THEN 'queued' ELSE state END"
-            sql = f"SELECT type, {state} AS seen, count(*), min(run_at) FROM job GROUP BY type, seen ORDER BY type, seen"
-            return [Depth(type, seen, count, max(0.0, now - oldest)) for type, seen, count, oldest in db.execute(sql, (now,))]
+            found: dict[tuple[str, State], tuple[int, float]] = {}
+            for seen, where, values in _SEEN:  # each is counted in an index of its own
+                sql = f"SELECT type, count(*), min(run_at) FROM job WHERE {where} GROUP BY type"
+                for type, count, since in db.execute(sql, (now,) * values):
+                    before = found.get((type, seen), (0, since))
+                    found[type, seen] = (before[0] + count, min(before[1], since))
+            return [Depth(type, seen, count, max(0.0, now - since)) for (type, seen), (count, since) in sorted(found.items())]
 
-        return await self.database.read(call)
+        return await self.database.look(call)
 
     async def retry(self, id: str) -> bool:
         def call(db: sqlite3.Connection, now: float) -> bool:
@@ -214,6 +220,12 @@ class SqliteJobs:
         return await self.database.write(timed)
 
 
+_SEEN: tuple[tuple[State, str, int], ...] = (
+    *((state, f"state = '{state}'", 0) for state in STATES if state != "delayed"),
+    ("queued", "state = 'delayed' AND run_at <= ?", 1),
+    ("delayed", "state = 'delayed' AND run_at > ?", 1),
+)
+"""What a job counts as, the condition for that, and how often the time stands in it: what has become due is queued."""
 _QUEUED = "(state = 'queued' OR (state = 'delayed' AND run_at <= ?))"
 
 
