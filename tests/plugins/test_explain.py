@@ -101,7 +101,10 @@ SAYS: list[tuple[str, object, Callable[[], Exchange], str, bool]] = [
         "tracing", "everyone", lambda: exchange(headers={"traceparent": TRACEPARENT}),
         "continues the trace 0af7651916cd43dd8448eb211c80319c, which its caller has not sampled", False,
     ),
-    ("whatsapp_status", {"app_secret": "a", "verify_token": "b"}, lambda: exchange("POST"), "would keep what Meta tells of messages", False),
+    (
+        "whatsapp_status", {"app_secret": "a", "verify_token": "b"}, lambda: exchange("POST"),
+        "would keep what Meta tells of messages", False,
+    ),
 ]  # fmt: skip
 
 
@@ -109,7 +112,8 @@ SAYS: list[tuple[str, object, Callable[[], Exchange], str, bool]] = [
 def test_what_is_said(name: str, settings: object, request_: Callable[[], Exchange], says: str, answers: bool) -> None:
     lines: list[bytes] = []
     jobs = MemoryJobs(Clock())
-    plugin = load(name, settings, host=host(lines=lines, jobs=jobs, senders=["email"], route="test", paths={"test": "/jobs/{job}"}))
+    route: dict[str, Any] = {"route": "jobs", "paths": {"jobs": "/jobs/{job}"}} if name == "jobs_api" else {}
+    plugin = load(name, settings, host=host(lines=lines, jobs=jobs, senders=["email"], **route))
     first, again = told(plugin, request_()), told(plugin, request_())
     assert first == again == says
     assert isinstance(first, Answers) == answers
