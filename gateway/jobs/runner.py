@@ -139,6 +139,7 @@ class Runner:
             task.cancel()
             await asyncio.wait([task])
         self._tasks.clear()
+        self._word = None
 
     # Claiming.
 

@@ -153,6 +153,7 @@ class Database:
         if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise JobsAway(f"{self.path} cannot be used: the disk does not let SQLite write ahead; put it on a local one")
         db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA fullfsync = ON")  # on macOS fsync leaves it to the disk when to write
         db.execute("PRAGMA journal_size_limit = 67108864")
         db.execute("BEGIN IMMEDIATE")
         version = db.execute("PRAGMA user_version").fetchone()[0]
