@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable
+from dataclasses import replace
 from functools import partial
 from random import random
 from typing import Literal
@@ -249,7 +250,9 @@ class Cache(Plugin[caching.CacheSettings]):
             fill.lease = await leading
             if fill.lease is None and (below_now := self._cache.find_below(fill.key)) is not None:
                 await below_now
-                return self._found(ex, fill)
+                if (reply := self._found(ex, fill)) is not None:
+                    return reply
+        fill.asked = replace(fill.asked, requested=self._time(), stamp=self._epochs.stamp())  # it leaves now, after what has been heard
         return None
 
     def _found(self, ex: Exchange, fill: _Fill, since: float | None = None) -> Reply | None:

@@ -61,7 +61,7 @@ class MemoryCache:
         self._forget(key)
         self._count += len(records) - len(self._records.get(key, ()))
         self._records[key] = records
-        self._queue(key, sum([one.size for one in records]), is_main=is_main)
+        self._queue(key, is_main=is_main)
         while self._small_bytes + self._main_bytes > self._limit:
             if self._small_bytes > self._limit * SMALL or not self._main:
                 self._leave_small()
@@ -95,7 +95,8 @@ class MemoryCache:
     async def stop(self) -> None:
         return None
 
-    def _queue(self, key: str, size: int, *, is_main: bool) -> None:
+    def _queue(self, key: str, *, is_main: bool) -> None:
+        size = sum([record.held for record in self._records[key]])  # it may have grown since it stood in a queue last
         if is_main:
             self._main[key] = size
             self._main_bytes += size
@@ -111,7 +112,7 @@ class MemoryCache:
         key, size = self._small.popitem(last=False)
         self._small_bytes -= size
         if self._uses(key) >= USED:
-            self._queue(key, size, is_main=True)
+            self._queue(key, is_main=True)
             return
         self._evict(key)
         self._ghosts[key] = None
@@ -127,7 +128,7 @@ class MemoryCache:
             return
         for record in self._records[key]:
             record.hits = uses - 1
-        self._queue(key, size, is_main=True)
+        self._queue(key, is_main=True)
 
     def _uses(self, key: str) -> int:
         return max([record.hits for record in self._records[key]])

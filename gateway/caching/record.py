@@ -85,6 +85,11 @@ class Record:
         self.size = OVERHEAD + len(entity.data) + sum([PER_FIELD + len(name) + len(value) for name, value in fields])
 
     @property
+    def held(self) -> int:
+        """Bytes, with those of the encoded forms that have been made of its body since."""
+        return self.size + sum([len(encoded) for encoded in self.entity.encoded.values()])
+
+    @property
     def useful_until(self) -> float:
         """When nothing can be done with it any more: neither served, nor validated."""
         kept = 0.0 if not self.etag and self.last_modified is None else max(VALIDATED, self.fresh_until - self.made)

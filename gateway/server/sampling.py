@@ -113,8 +113,8 @@ class CacheSampler:
         self._bytes.set(stats.bytes)
         self._limit.set(stats.limit)
         self._records.set(stats.records)
-        self._follow("", self._evicted, stats.evictions)
-        self._follow(" ", self._too_large, stats.too_large)
+        self._follow("evictions", self._evicted, stats.evictions)
+        self._follow("too large", self._too_large, stats.too_large)
         for what, total in stats.shared.items():
             self._follow(what, self._shared.bind(what=what), total)
 

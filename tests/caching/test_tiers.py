@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,8 +16,10 @@ from gateway.caching.redis.cache import RedisCache
 from gateway.caching.redis.epochs import TRUST
 from gateway.caching.redis.packing import pack
 from gateway.rehearsal.clock import Clock
-from gateway.store.contract import StoreAway
-from tests.caching.conftest import caches, until
+from gateway.store.contract import LimitSpec, StoreAway, settled
+from gateway.store.redis.address import parse
+from gateway.store.redis.store import RedisStore
+from tests.caching.conftest import LIMIT, caches, until
 from tests.caching.records import record
 from tests.store.servers import Server
 
@@ -361,10 +366,6 @@ async def test_who_is_alone_leads_at_home(valkey: Server) -> None:
 
 async def test_a_slow_large_value_holds_no_limit_up(valkey: Server) -> None:
     """They have connections of their own; what Redis itself takes for a piece is all that is left."""
-    from gateway.store.contract import LimitSpec, settled
-    from gateway.store.redis.address import parse
-    from gateway.store.redis.store import RedisStore
-
     store = RedisStore(parse(valkey.url))
     await store.start()
     try:
@@ -398,3 +399,103 @@ async def test_a_purge_takes_as_long_whatever_has_the_tag(valkey: Server) -> Non
         await until(lambda: there.epochs.judge(one) == "hard")
         assert here.find("99999") is not None and here.epochs.judge((here.find("99999") or (there_record,))[0]) == "hard"
         assert sorted(times)[10] < 0.005
+
+
+async def test_what_a_purge_voided_here_may_be_young_below(valkey: Server) -> None:
+    async with caches(valkey) as (here, there):
+        await stored(here, record(b"old", stamp=here.epochs.stamp()))
+        await there.purge(["tag:leads"])
+        await stored(there, record(b"new", stamp=there.epochs.stamp()))
+        await until(lambda: here.epochs.judge((here.find(KEY) or ())[0]) == "hard")
+        here.remove(KEY)
+        await here.line.ask(("PING",))
+        assert [one.entity.data for one in await below(here)] == [b"new"]
+
+
+async def test_a_user_without_the_rights_is_as_good_as_no_redis_and_is_not_asked_all_the_time(
+    valkey: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    valkey.say("ACL", "SETUSER", "limits", "on", ">secret", "~gw:*", "+@all", "-zrangebyscore")
+    cache = RedisCache(replace(parse(valkey.url), username="limits", password="secret"), LIMIT, lambda: 2)
+    before = int(info(valkey)["total_connections_received"])
+    await cache.start()
+    try:
+        assert cache.find_below(KEY) is None
+        cache.put(KEY, record())
+        assert cache.find(KEY) is not None
+        await asyncio.sleep(1.0)
+        assert int(info(valkey)["total_connections_received"]) - before < 12
+        assert "has not the rights" in caplog.text
+    finally:
+        await cache.stop()
+        valkey.say("ACL", "DELUSER", "limits")
+
+
+def info(server: Server) -> dict[str, str]:
+    text = server.say("INFO")
+    assert isinstance(text, bytes)
+    return dict(line.split(":", 1) for line in text.decode().splitlines() if ":" in line)
+
+
+async def test_the_rights_that_the_documentation_names_are_enough(valkey: Server) -> None:
+    """Those of docs/store.md, for limits and caches together."""
+    page = (Path(__file__).parents[2] / "docs/store.md").read_text()
+    (block,) = re.findall(r"ACL SETUSER gateway (.*?)```", page, re.DOTALL)
+    valkey.say("ACL", "SETUSER", "gateway", *block.split())
+    address = replace(parse(valkey.url), username="gateway", password="password")
+    here, there = (RedisCache(address, LIMIT, lambda: 2) for _ in range(2))
+    try:
+        for cache in (here, there):
+            await cache.start()
+            assert cache.line.is_up
+        await stored(here, record(bytes(300_000), stamp=here.epochs.stamp()))
+        assert len(await below(there)) == 1
+        lead = here.lead(KEY, 1.0)
+        assert lead is not None
+        lease = await lead
+        assert lease is not None
+        lease.release()
+        other = record(stamp=there.epochs.stamp())
+        begun = time.monotonic()
+        await here.purge(["tag:leads"])
+        await until(lambda: there.epochs.judge(other) == "hard")
+        assert time.monotonic() - begun < 0.1
+        here.remove("another")
+        await here.line.ask(("PING",))
+        assert here.line.counters["errors"] == there.line.counters["errors"] == 0 and here.line.is_up
+    finally:
+        for cache in (here, there):
+            await cache.stop()
+        valkey.say("ACL", "DELUSER", "gateway")
+
+
+async def test_a_full_redis_is_read_on_and_owed_its_purges(valkey: Server) -> None:
+    async with caches(valkey) as (here, there):
+        one = record(stamp=here.epochs.stamp())
+        await stored(here, one)
+        valkey.say("CONFIG", "SET", "maxmemory", "1mb")
+        try:
+            here.put("more", record(stamp=here.epochs.stamp()))
+            with pytest.raises(StoreAway, match="OOM"):
+                await here.purge(["tag:leads"])
+            assert here.line.is_up and here.purging.owed == 1
+            assert len(await below(there)) == 1, "it may still be read, and nobody there knows"
+        finally:
+            valkey.say("CONFIG", "SET", "maxmemory", "0")
+        await until(lambda: there.epochs.judge(one) == "hard", within=2.0)
+        assert here.purging.owed == 0
+
+
+async def test_numbers_only_grow_though_the_clock_of_redis_goes_back_and_it_forgets(valkey: Server) -> None:
+    async with caches(valkey) as (here, there):
+        ahead = here.epochs.stamp() + 3_600_000_000
+        valkey.say("ZADD", "gw:c:epochs", ahead, "htag:other")  # of an hour ago, when its clock was an hour ahead
+        one = record(stamp=here.epochs.stamp())
+        await here.purge(["tag:leads"])
+        assert here.epochs.stamp() > ahead and here.epochs.judge(one) == "hard"
+        await until(lambda: there.epochs.stamp() > ahead)
+        young = record(stamp=here.epochs.stamp())
+        valkey.say("DEL", "gw:c:epochs")
+        await until(lambda: here.epochs.judge(young) == "soft", within=2.0)
+        await there.purge(["tag:leads"])
+        assert there.epochs.judge(young) == "hard"

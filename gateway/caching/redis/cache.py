@@ -37,7 +37,7 @@ class RedisCache:
         """`limit`: bytes of the first tier. `now`: Unix time."""
         channel = f"gw:c:{address.db}"  # channels know no databases
         self.epochs = SharedEpochs(now)
-        self.line = Line(address, channel)
+        self.line = Line(address, channel, "for what caches share")
         self.purging = Purging(self.line, self.epochs, channel)
         self.records = RedisRecords(self.line, self.epochs, self.purging, now)
         self._leases = RedisLeases(self.line, channel)
@@ -46,6 +46,7 @@ class RedisCache:
         self._siblings = siblings
         self._beating: asyncio.Task[None] | None = None
         self.find: Callable[[str], Records | None] = self._memory.find
+        self.line.on_up.append(lambda: self.epochs.listen(True))
         self.line.on_down.append(lambda: self.epochs.listen(False))
 
     def find_below(self, key: str) -> Awaitable[Records | None] | None:
@@ -56,8 +57,11 @@ class RedisCache:
         self.records.store(key, record)
 
     def remove(self, key: str) -> None:
+        """What was purged is void below, too: what stands there by now may be younger, and another gateway's."""
+        held = self.find(key)
         self._memory.remove(key)
-        self.records.remove(key)
+        if held is None or any(self.epochs.judge(record) != "hard" for record in held):
+            self.records.remove(key)
 
     def purge(self, marks: Sequence[str], *, soft: bool = False) -> Awaitable[None]:
         told = self.purging.purge(marks, soft=soft)
@@ -84,7 +88,7 @@ class RedisCache:
 
     async def start(self) -> None:
         await self.line.start()
-        self.epochs.listen(await self.purging.listen())
+        self.epochs.listen(self.line.is_up)
         self._beating = asyncio.get_running_loop().create_task(self._beat(), name="cache")
 
     async def stop(self) -> None:
@@ -98,6 +102,7 @@ class RedisCache:
         while True:
             await asyncio.sleep(BEAT)
             self.line.beat()
+            self.purging.tell_owed()
             self.epochs.listen(await self.purging.listen())
 
     async def _find_below(self, key: str) -> Records | None:

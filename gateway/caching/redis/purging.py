@@ -33,7 +33,8 @@ class Purging:
         self._is_news = False
         self.told = 0
         self.failed = 0
-        line.on_up.append(self._up)
+        line.greeting = (self.news, epochs.hear)
+        line.on_up.append(self.tell_owed)
         line.on_word.append(self._word)
 
     @property
@@ -87,12 +88,12 @@ class Purging:
         if len(self._owed) > MOST_OWED:
             self._owed = {ALL: False}
 
-    def _up(self) -> None:
+    def tell_owed(self) -> None:
+        """From time to time, and whenever Redis is back."""
         owed, self._owed = self._owed, {}
         for soft in (False, True):
             if marks := [mark for mark, is_soft in owed.items() if is_soft is soft]:
                 self.purge(marks, soft=soft)
-        self._hear()
 
     def _word(self, word: bytes) -> None:
         if word == b"p":

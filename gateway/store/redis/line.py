@@ -30,6 +30,9 @@ SILENCE = 2.0
 MOST_UNSENT = 8 << 20
 """Bytes that wait for Redis to read them; beyond that nothing more is sent."""
 
+FULL = "OOM"
+"""The beginning of an error of a server that takes nothing more, and may still be read."""
+
 Word = Callable[[bytes], None]
 """Takes what was published."""
 
@@ -78,13 +81,16 @@ class Subscription(Connection):
 class Line:
     """`ask` and `call`, and hear what is published on `channel`. Nothing raises or waits when Redis is away: it is a StoreAway at once."""
 
-    def __init__(self, address: Address, channel: str) -> None:
+    def __init__(self, address: Address, channel: str, name: str) -> None:
+        """`name`: what the log calls it."""
         self.on_up: list[Callable[[], None]] = []
         self.on_down: list[Callable[[], None]] = []
         self.on_word: list[Word] = []
         self.counters: Counter[str] = Counter(late=0, errors=0)
         self._channel = channel
-        self._bulk: Kept[Bulk] = Kept(address, Bulk, self._greeted, self._fell)  # type: ignore[arg-type]
+        self.greeting: tuple[Callable[[], tuple[Any, ...]], Done] | None = None
+        """What is asked on a new connection before it counts as there, and who takes the answer."""
+        self._bulk: Kept[Bulk] = Kept(address, Bulk, self._greet, self._fell, name)  # type: ignore[arg-type]
         self._subscription: Kept[Subscription] = Kept(address, lambda lost: Subscription(lost, self._told), self._subscribed, _nothing)
 
     @property
@@ -173,12 +179,17 @@ class Line:
         if isinstance(reply, StoreAway):
             return reply if self.is_up else StoreAway(self.why)
         self.counters["errors"] += 1
-        if isinstance(reply, hiredis.ReplyError) and (why := reason(reply)) is not None:
+        if not str(reply).startswith(FULL) and isinstance(reply, hiredis.ReplyError) and (why := reason(reply)) is not None:
             self._bulk.drop(why)
         return StoreAway(f"it answers {reply}")
 
-    async def _greeted(self, connection: Bulk) -> None:
-        connection.heard = monotonic()
+    async def _greet(self, connection: Bulk) -> None:
+        if self.greeting is not None:
+            command, done = self.greeting
+            try:
+                done(await connection.ask(*command()))
+            except hiredis.ReplyError as error:
+                raise StoreAway(reason(error) or f"it answers {error}") from None
         asyncio.get_running_loop().call_soon(self._rose)
 
     def _rose(self) -> None:
@@ -191,7 +202,10 @@ class Line:
             down()
 
     async def _subscribed(self, connection: Subscription) -> None:
-        await connection.ask("SUBSCRIBE", self._channel)
+        try:
+            await connection.ask("SUBSCRIBE", self._channel)
+        except hiredis.ReplyError as error:
+            raise StoreAway(f"it answers {error}") from None
         for word in self.on_word:
             word(b"p")  # what was published meanwhile, nobody has heard
 

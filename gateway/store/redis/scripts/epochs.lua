@@ -2,6 +2,6 @@
 -- Answers marks and when, by turns.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   local time = redis.call('TIME')
-  redis.call('ZADD', KEYS[1], time[1] * 1000000 + time[2], 'f')
+  redis.call('ZADD', KEYS[1], math.max(time[1] * 1000000 + time[2], ARGV[1] + 1), 'f') -- later than what is known, if the clock went back
 end
 return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf', 'WITHSCORES')
