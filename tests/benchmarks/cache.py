@@ -86,7 +86,8 @@ def latencies(entries: int) -> tuple[list[float], float, int]:
         found.append((thread_time_ns() - begun) / 1000)
     begun = thread_time_ns()
     gc.collect()
-    return sorted(found), (thread_time_ns() - begun) / 1e6, len(gc.get_objects())
+    collection = (thread_time_ns() - begun) / 1e6
+    return sorted(found), collection, len(gc.get_objects())
 
 
 def rows() -> Iterator[str]:
@@ -101,7 +102,7 @@ def rows() -> Iterator[str]:
         found, collection, objects = latencies(entries)
         percentiles = "".join(f"{found[int(len(found) * share)]:10.1f}" for share in (0.5, 0.99, 0.999, 0.9999))
         yield f"hits with {entries:,} answers: p50, p99, p99.9, p99.99 us{percentiles}, the latest {found[-1] / 1000:.1f} ms"
-        yield f"  a whole collection {collection:.0f} ms, of {objects:,} objects"
+        yield f"  a whole collection {collection:.1f} ms, of {objects:,} objects"
 
 
 if __name__ == "__main__":
