@@ -6,47 +6,34 @@ It stands below `authenticate`, which no hit skips. Of requests for one key that
 from __future__ import annotations
 
 import asyncio
-import json
 import re
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable
 from dataclasses import replace
 from functools import partial
 from random import random
-from typing import Annotated, ClassVar, Literal
+from typing import Literal
 
 from multidict import istr
-from pydantic import model_validator
 
 from gateway.plugin import (
     Answers,
     Attempt,
-    Duration,
     End,
     Entity,
     Exchange,
-    Field,
     GatewayError,
-    HeaderName,
     Host,
     NotCached,
-    OneOrMany,
-    Percent,
     Plugin,
     Reply,
-    Settings,
-    Size,
     StoreAway,
     caching,
 )
 
 ERRORS = frozenset({500, 502, 503, 504})
 """Answers that a stale one may stand in for (RFC 5861, section 4)."""
-RESPITE = 1.0
-"""Seconds after such an error in which an origin is not asked again for what can be bridged."""
 REFRESH = 30.0
 """Seconds that asking anew in the background may take."""
-MOST_BRIDGED = 10_000
 AUTHORIZATION, COOKIE, RANGE = istr("Authorization"), istr("Cookie"), istr("Range")
 IF_MATCH, IF_UNMODIFIED_SINCE = istr("If-Match"), istr("If-Unmodified-Since")
 CACHE_CONTROL, PRAGMA = istr("Cache-Control"), istr("Pragma")
@@ -59,96 +46,6 @@ UNKEYED = (
 """Fields by which a client makes some services answer another request than the one that is stored: what is answered to such is not kept."""
 FORWARDED = ("X-Forwarded-Prefix", "X-Forwarded-Path", "X-Forwarded-Port", "X-Forwarded-Server", "X-Forwarded-Scheme", "X-Forwarded-SSL")
 """The same, when they do not come from a trusted proxy."""
-Status = Annotated[int, Field(ge=200, le=599)]
-
-
-class QueryParts(Settings):
-    """Which parameters of the query tell requests apart. Written in any order, they are one key."""
-
-    allow: OneOrMany[str] | None = Field(None, description="Only these count.")
-    ignore: OneOrMany[str] | None = Field(None, description="All count but these, as in [utm_source, fbclid].")
-
-    @model_validator(mode="after")
-    def _says_one_thing(self) -> QueryParts:
-        if (self.allow is None) == (self.ignore is None):
-            raise ValueError("write allow or ignore: which parameters count, or which do not")
-        return self
-
-
-class VaryBy(Settings):
-    """What tells requests of one URL apart, besides what an answer's own Vary names."""
-
-    header: OneOrMany[HeaderName] = Field((), description="Request headers.")
-    query: QueryParts | None = Field(None, description="Parameters of the query; without it, the query as it was sent.")
-    cookie: OneOrMany[str] | None = Field(
-        None,
-        description="Cookies. With `ttl`, requests with any other cookie are cached, too, as if they had none; `[]`: no cookie matters.",
-    )
-    claim: OneOrMany[str] = Field((), description="Claims of whom an `authenticate` above has let in, as in scope.")
-    consumer: bool = Field(False, description="Who asks: the same as `authorized: per_consumer`.")
-
-
-class Skip(Settings):
-    """A request with this thing is neither answered from the cache nor stored."""
-
-    header: HeaderName | None = Field(None, description="A request header.")
-    cookie: str | None = Field(None, description="A cookie.")
-    query: str | None = Field(None, description="A parameter of the query.")
-
-    @model_validator(mode="after")
-    def _says_one_thing(self) -> Skip:
-        if [self.header, self.cookie, self.query].count(None) != 2:
-            raise ValueError("write one of header, cookie and query; each skip with a dash of its own")
-        return self
-
-
-class CacheSettings(Settings):
-    shorthand: ClassVar[str] = "ttl"
-
-    ttl: Duration | None = Field(
-        None,
-        description="How long answers of 200, 203, 204, 300, 301 and 308 are fresh, whatever their origin says; without it, as it says "
-        "(RFC 9111). What it forbids by private and no-store stays forbidden, as do answers to requests with credentials or cookies.",
-    )
-    negative: dict[Status, Duration] = Field({}, description="How long answers of other statuses are, as in {404: 30s}.")
-    jitter: Percent = Field(0.0, description="By how much a lifetime may be shorter, at random, so that not all end at once.")
-    tags: OneOrMany[str] = Field(
-        (),
-        description="Names to purge by: leads, `lead:{id}` with a parameter of the path, `lead:{body.id}` with a field of the JSON answer "
-        "(of each member, where there is a list). Surrogate-Key, Cache-Tag and Cache-Groups of the origin are tags, too.",
-    )
-    authorized: Literal["refuse", "per_consumer", "share"] = Field(
-        "refuse",
-        description="Answers to requests with credentials: kept only where the origin allows it in so many words (public, s-maxage, "
-        "must-revalidate); per_consumer: kept for each consumer, as `authenticate` names them, and their groups; share: kept for all.",
-    )
-    override: OneOrMany[Literal["private", "no-store"]] = Field((), description="What of Cache-Control does not forbid to keep an answer.")
-    set_cookie: Literal["refuse", "strip", "store"] = Field(
-        "refuse", description="Answers with Set-Cookie: not kept; kept without it; kept with it, so that all get the same cookie."
-    )
-    vary_by: VaryBy = Field(default_factory=VaryBy, description="What tells requests of one URL apart.")
-    skip: OneOrMany[Skip] = Field((), description="Requests that pass by: {header: NAME}, {cookie: NAME}, {query: NAME} or a list.")
-    stale_while_revalidate: Duration | None = Field(
-        None, description="How long after it was fresh an answer is still given, while it is asked for anew; else as the origin says."
-    )
-    stale_if_error: Duration | None = Field(
-        None, description="How long it stands in for a 500, 502, 503, 504, or an upstream that cannot be reached; else as the origin says."
-    )
-    max_size: Size = Field(1 << 20, ge=0, description="Longer bodies are passed on as they come, and not kept.")
-    patience: Duration = Field(5.0, gt=0, description="How long a request waits for another one's answer before it asks itself.")
-    obey_clients: bool = Field(
-        True, description="Heed Cache-Control of requests: no-cache, max-age, min-fresh, max-stale, only-if-cached. Else only no-store."
-    )
-    cache_status: Literal["none", "short", "full"] = Field(
-        "short",
-        description="What Cache-Status (RFC 9211) tells clients: nothing; hit or why not; the key, too.",
-    )
-
-    @model_validator(mode="after")
-    def _is_possible(self) -> CacheSettings:
-        for tag in self.tags:
-            caching.Tag(tag)
-        return self
 
 
 class _Fill:
@@ -168,42 +65,25 @@ class _Fill:
         self.lease: caching.Lease | None = None
 
 
-class Cache(Plugin[CacheSettings]):
+class Cache(Plugin[caching.CacheSettings]):
     handles_mode = True
 
-    def __init__(self, settings: CacheSettings, host: Host) -> None:
+    def __init__(self, settings: caching.CacheSettings, host: Host) -> None:
         super().__init__(settings, host)
         self._cache = host.cache
         self._find = host.cache.find
         self._epochs = host.cache.epochs
         self._time = host.time
         self._observes = host.mode == "observe"
-        self._rule = caching.Rule(
-            ttl=settings.ttl,
-            negative=settings.negative,
-            swr=settings.stale_while_revalidate,
-            sie=settings.stale_if_error,
-            overrides=frozenset(settings.override),
-            cookies=settings.set_cookie,
-            jitter=settings.jitter,
-        )
-        by, query = settings.vary_by, settings.vary_by.query
-        self._is_per_consumer = settings.authorized == "per_consumer" or by.consumer
+        self._rule = settings.rule()
+        self._is_per_consumer = settings.is_per_consumer
         self._shares = settings.authorized == "share"
-        self._knows_cookies = settings.ttl is None or by.cookie is not None
-        parts = caching.Parts(
-            allow=None if query is None or query.allow is None else frozenset(query.allow),
-            ignore=None if query is None or query.ignore is None else frozenset(query.ignore),
-            headers=tuple(name.lower() for name in by.header),
-            cookies=by.cookie or (),
-            claims=by.claim,
-            by_consumer=self._is_per_consumer,
+        self._knows_cookies = settings.ttl is None or settings.vary_by.cookie is not None
+        self._shelf = shelf = caching.Shelf(
+            host.cache, caching.digest(f"{host.route} {host.mode} {settings!r}")[:8], settings.parts(), settings.tags
         )
-        self._key = caching.key_of(caching.digest(f"{host.route} {host.mode} {settings!r}")[:8], parts)
-        self._target = caching.target_of(parts)
-        self._tags = tuple(caching.Tag(tag) for tag in settings.tags)
-        self._reads_body = any(tag.reads_body for tag in self._tags)
-        self._skips = tuple(_skip(skip) for skip in settings.skip)
+        self._key = shelf.key
+        self._skips = tuple(skip.test() for skip in settings.skip)
         self._max_size = settings.max_size
         self._patience = settings.patience
         self._obeys = settings.obey_clients
@@ -211,10 +91,9 @@ class Cache(Plugin[CacheSettings]):
         self._tells_all = settings.cache_status == "full"
         self._flights = caching.Flights()
         self._fills: dict[int, _Fill] = {}  # by the identity of their exchange, until its end
-        self._bridged: dict[str, float] = {}  # key -> until when its origin is given a respite
         self._bind(settings)
 
-    def _bind(self, settings: CacheSettings) -> None:
+    def _bind(self, settings: caching.CacheSettings) -> None:
         metrics, tags = self.host.metrics, " ".join(settings.tags)
         requests = metrics.counter("cache.requests", "Requests, by what the cache did with them.", ("tags", "outcome"))
         size = metrics.counter("cache.bytes", "Bytes of bodies, served from the cache or stored in it.", ("tags", "what"), unit="By")
@@ -229,7 +108,7 @@ class Cache(Plugin[CacheSettings]):
         self._count_saved = saved.bind(tags=tags).add
 
     @classmethod
-    def placeholders(cls, settings: CacheSettings) -> list[tuple[tuple[str, ...], str]]:
+    def placeholders(cls, settings: caching.CacheSettings) -> list[tuple[tuple[str, ...], str]]:
         return [(("tags",), name) for tag in settings.tags for name in caching.Tag(tag).parameters]
 
     def on_request(self, ex: Exchange) -> Reply | Awaitable[Reply | None] | None:
@@ -246,9 +125,8 @@ class Cache(Plugin[CacheSettings]):
     def _is_plain(self, ex: Exchange) -> bool:
         """It asks for nothing but what it wants, and as nobody whose answers are not kept."""
         headers = ex.headers
-        for name in ASKING:
-            if name in headers:
-                return False
+        if not headers.keys().isdisjoint(ASKING):
+            return False
         if ex.consumer is not None and not self._is_per_consumer and not self._shares:
             return False
         return self._knows_cookies or COOKIE not in headers
@@ -275,7 +153,7 @@ class Cache(Plugin[CacheSettings]):
         now = self._time()
         wished = self._wishes(ex)
         key = self._key(ex)
-        record = self._at_hand(key, ex, now)
+        record = self._shelf.at_hand(key, ex.headers, now)
         decision = "miss" if record is None else caching.decide(record, wished, now)
         if record is not None and decision != "validate":
             if self._observes:
@@ -285,7 +163,9 @@ class Cache(Plugin[CacheSettings]):
         if wished is not None and wished.only_if_cached and not self._observes:
             raise NotCached("No stored answer can be used.", reason=key)
         asked = caching.Request(ex.headers, now, self._epochs.stamp(), self._is_personal(ex))
-        why = "request" if record is not None and now < record.fresh_until else "stale" if record is not None else self._miss(key)
+        why = (
+            "request" if record is not None and now < record.fresh_until else "stale" if record is not None else self._shelf.why_missed(key)
+        )
         fill = self._fills[id(ex)] = _Fill(key, why, asked, wished)
         fill.record = record
         return None if ex.method == "HEAD" or self._observes else self._ask(ex, fill, now)
@@ -315,23 +195,6 @@ class Cache(Plugin[CacheSettings]):
         wished = caching.wishes(ex.headers)
         return wished if self._obeys or wished is None else caching.Wishes(no_store=True) if wished.no_store else None
 
-    def _at_hand(self, key: str, ex: Exchange, now: float) -> caching.Record | None:
-        """What is stored for this request, if no purge has voided it."""
-        records = self._find(key)
-        record = None if records is None else caching.select(records, ex.headers)
-        if record is not None and record.checked != self._epochs.version:
-            judgement = self._epochs.judge(record)
-            if judgement == "hard":
-                self._cache.remove(key)
-                return None
-            if judgement == "soft":
-                record.fresh_until = min(record.fresh_until, now)
-            record.checked = self._epochs.version
-        return record
-
-    def _miss(self, key: str) -> str:
-        return "uri-miss" if self._find(key) is None else "vary-miss"
-
     def _use(self, ex: Exchange, key: str, record: caching.Record, now: float, decision: str) -> Reply:
         """Answer with what is stored. When it is stale, it is asked for anew; the client does not wait."""
         if decision == "stale":
@@ -353,25 +216,18 @@ class Cache(Plugin[CacheSettings]):
             more = f"; key={_string(key)}" if self._tells_all and key else ""
             caching.append(reply.headers, f"{caching.CACHE}; {told}{more}")
 
-    def _flight(self, key: str, ex: Exchange) -> str:
-        """Requests that can share one answer: of one key, and of one variant where it is known that there are several."""
-        records = self._find(key)
-        if records is None or not records[0].vary:
-            return key
-        return f"{key}\n{caching.chosen_by(frozenset(name for name, _ in records[0].vary), ex.headers)}"
-
     # to the upstream
 
     def _ask(self, ex: Exchange, fill: _Fill, now: float) -> Reply | Awaitable[Reply | None] | None:
         """Let the request go upstream, or wait for one that has gone."""
         record, headers = fill.record, ex.headers
-        if record is not None and self._bridged.get(fill.key, 0.0) > now and caching.bridges(record, fill.wished, now):
+        if record is not None and self._shelf.is_resting(fill.key, now) and caching.bridges(record, fill.wished, now):
             return self._bridge(ex, fill, record, now)
         if record is not None and (record.etag or record.last_modified is not None):
             fill.fields = caching.validators(record)
         if fill.asked.is_personal or RANGE in headers or (fill.wished is not None and fill.wished.no_store):
             return None  # nobody could use its answer
-        fill.flight = self._flight(fill.key, ex)
+        fill.flight = self._shelf.flight(fill.key, ex.headers)
         turn = self._flights.turn(fill.flight, now)
         if turn == "wait":
             return self._wait(ex, fill)
@@ -402,7 +258,7 @@ class Cache(Plugin[CacheSettings]):
     def _found(self, ex: Exchange, fill: _Fill, since: float | None = None) -> Reply | None:
         """The answer, if it is there by now. `since`: one that came after this is right for whoever has waited that long, fresh or not."""
         now = self._time()
-        record = self._at_hand(fill.key, ex, now)
+        record = self._shelf.at_hand(fill.key, ex.headers, now)
         if record is None:
             return None
         is_usable = (since is not None and record.stored >= since) or caching.decide(record, fill.wished, now) != "validate"
@@ -410,7 +266,7 @@ class Cache(Plugin[CacheSettings]):
             self._end(fill, "land")
             self._count["waited"]()
             return self._answer(ex, fill.key, record, now, f"fwd={fill.why}; collapsed")
-        if self._bridged.get(fill.key, 0.0) > now and caching.bridges(record, fill.wished, now):
+        if self._shelf.is_resting(fill.key, now) and caching.bridges(record, fill.wished, now):
             return self._bridge(ex, fill, record, now)
         fill.record = record
         return None
@@ -443,8 +299,8 @@ class Cache(Plugin[CacheSettings]):
 
     def _refresh(self, ex: Exchange, key: str, record: caching.Record, now: float) -> None:
         """Ask anew in the background, once for all who are answered meanwhile (RFC 5861, section 3)."""
-        flight = self._flight(key, ex)
-        if self._bridged.get(key, 0.0) > now or self._flights.turn(flight, now) != "lead":
+        flight = self._shelf.flight(key, ex.headers)
+        if self._shelf.is_resting(key, now) or self._flights.turn(flight, now) != "lead":
             return
         fill = _Fill(key, "stale", caching.Request(ex.headers, now, self._epochs.stamp(), self._is_personal(ex)), None)
         fill.flight, fill.record, fill.leads = flight, record, True
@@ -456,12 +312,12 @@ class Cache(Plugin[CacheSettings]):
         try:
             reply = await self.host.fetch(ex, fill.fields, within=REFRESH, limit=self._max_size)
             if reply.status in ERRORS:
-                self._give_respite(fill.key)
+                self._shelf.give_respite(fill.key, self._time())
             else:
                 self._count["refreshed"]()
                 self._came(ex, fill, reply)
         except GatewayError:
-            self._give_respite(fill.key)
+            self._shelf.give_respite(fill.key, self._time())
         finally:
             self._end(fill, "fail")
 
@@ -484,7 +340,7 @@ class Cache(Plugin[CacheSettings]):
             self._head_came(fill, reply, now)
             return None
         if reply.status in ERRORS and record is not None and caching.bridges(record, fill.wished, now):
-            self._give_respite(fill.key)
+            self._shelf.give_respite(fill.key, self._time())
             return self._bridge(ex, fill, record, now)
         if reply.status == 304 and record is not None and fill.fields is not None and not caching.is_same(record, reply):
             return self._ask_whole(ex, fill)
@@ -497,7 +353,7 @@ class Cache(Plugin[CacheSettings]):
             return self._validated(ex, fill, reply, now) if fill.record is not None and fill.fields is not None else None
         self._count["miss"]()
         draft = caching.draft(fill.asked, reply, now, self._rule, random() if self._rule.jitter else 0.0)
-        tags = self._origin_tags(reply)
+        tags = caching.of_origin(reply.headers)
         caching.hide(reply.headers)
         size = reply.length if reply.entity is None else len(reply.entity.data)
         if isinstance(draft, str) or (size is not None and size > self._max_size) or (reply.entity is None and reply.stream is None):
@@ -512,7 +368,7 @@ class Cache(Plugin[CacheSettings]):
         self._tell(reply, f"fwd={fill.why}", fill.key)
         return None
 
-    async def _read(self, ex: Exchange, fill: _Fill, draft: caching.Draft, reply: Reply, tags: _OriginTags) -> Reply | None:
+    async def _read(self, ex: Exchange, fill: _Fill, draft: caching.Draft, reply: Reply, tags: caching.OriginTags) -> Reply | None:
         """The whole body first: what others wait for must not hang on how fast this client reads."""
         try:
             await reply.read(self._max_size)
@@ -520,16 +376,16 @@ class Cache(Plugin[CacheSettings]):
             now = self._time()
             if fill.record is None or not caching.bridges(fill.record, fill.wished, now):
                 raise
-            self._give_respite(fill.key)
+            self._shelf.give_respite(fill.key, self._time())
             return self._bridge(ex, fill, fill.record, now)
         if reply.entity is None:  # trailers come with it
             self._not_kept(fill, reply, "it has trailers", ex)
             return None
         return self._keep(ex, fill, draft, reply, tags)
 
-    def _keep(self, ex: Exchange, fill: _Fill, draft: caching.Draft, reply: Reply, tags: _OriginTags) -> Reply | None:
+    def _keep(self, ex: Exchange, fill: _Fill, draft: caching.Draft, reply: Reply, tags: caching.OriginTags) -> Reply | None:
         assert reply.entity is not None
-        record = self._store(ex, fill, draft, reply.entity, self._marks(ex, reply.entity, tags))
+        record = self._store(ex, fill, draft, reply.entity, self._shelf.marks(ex, reply.entity, tags))
         if fill.fields is not None and ex.method == "GET":  # the client asked on a condition that the upstream was not told of
             reply = caching.answer(record, ex.headers, self._time())
             self._tell(reply, f"fwd={fill.why}; stored", fill.key)
@@ -537,18 +393,17 @@ class Cache(Plugin[CacheSettings]):
         self._tell(reply, f"fwd={fill.why}; stored", fill.key)
         return None
 
-    def _copied(self, ex: Exchange, fill: _Fill, draft: caching.Draft, tags: _OriginTags, body: bytes | None) -> None:
+    def _copied(self, ex: Exchange, fill: _Fill, draft: caching.Draft, tags: caching.OriginTags, body: bytes | None) -> None:
         if body is None:
             self._end(fill, "fail")
         else:
             entity = Entity(body)
-            self._store(ex, fill, draft, entity, self._marks(ex, entity, tags))
+            self._store(ex, fill, draft, entity, self._shelf.marks(ex, entity, tags))
 
     def _store(self, ex: Exchange, fill: _Fill, draft: caching.Draft, entity: Entity, marks: tuple[str, ...]) -> caching.Record:
         record = draft.record(entity, marks, ex.route)
-        self._cache.put(fill.key, record)
+        self._shelf.put(fill.key, record)
         self._count_stored(len(entity.data))
-        self._bridged.pop(fill.key, None)
         self._flights.can_share(fill.flight)
         self._end(fill, "land")
         return record
@@ -569,7 +424,7 @@ class Cache(Plugin[CacheSettings]):
         record = fill.record
         assert record is not None
         self._count["validated"]()
-        tags = self._origin_tags(reply)
+        tags = caching.of_origin(reply.headers)
         caching.hide(reply.headers)
         draft = caching.refreshed(record, fill.asked, reply, now, self._rule, random() if self._rule.jitter else 0.0)
         if isinstance(draft, str):
@@ -581,7 +436,7 @@ class Cache(Plugin[CacheSettings]):
                 answer.headers.popall(name, None)
             answer.headers.extend(reply.headers)
         else:
-            marks = self._marks(ex, record.entity, tags) if tags != _NO_TAGS else record.marks
+            marks = self._shelf.marks(ex, record.entity, tags) if tags != caching.NO_TAGS else record.marks
             answer = caching.answer(self._store(ex, fill, draft, record.entity, marks), ex.headers, now)
             if self._rule.cookies != "store":
                 answer.headers.extend([("Set-Cookie", value) for value in reply.headers.getall("Set-Cookie", ())])
@@ -617,11 +472,6 @@ class Cache(Plugin[CacheSettings]):
         self._end(fill, "land")
         return self._answer(ex, fill.key, record, now, f"hit; ttl={int(record.fresh_until - now)}")
 
-    def _give_respite(self, key: str) -> None:
-        if len(self._bridged) > MOST_BRIDGED:
-            self._bridged.clear()
-        self._bridged[key] = self._time() + RESPITE
-
     def _end(self, fill: _Fill, how: Literal["land", "divert", "fail"]) -> None:
         """Tell those who wait for this request what has become of it: once."""
         if fill.leads:
@@ -641,7 +491,7 @@ class Cache(Plugin[CacheSettings]):
 
     def _invalidate(self, ex: Exchange, reply: Reply) -> Awaitable[None] | None:
         """What an unsafe request has changed is not given any more (RFC 9111, section 4.4)."""
-        marks = caching.invalidated(caching.origin(ex), self._target(ex), reply)
+        marks = caching.invalidated(caching.origin(ex), self._shelf.target(ex), reply)
         caching.hide(reply.headers)
         if not marks:
             return None
@@ -655,28 +505,15 @@ class Cache(Plugin[CacheSettings]):
         except StoreAway as error:
             self.host.log.warning("what %s %s made void is void here, but other gateways could not be told: %s", ex.method, ex.path, error)
 
-    # tags
-
-    def _origin_tags(self, reply: Reply) -> _OriginTags:
-        return caching.of_origin(reply.headers), caching.groups(reply.headers)
-
-    def _marks(self, ex: Exchange, entity: Entity, origin: _OriginTags) -> tuple[str, ...]:
-        content = None
-        if self._reads_body:
-            with suppress(ValueError, RecursionError):
-                content = json.loads(entity.data)
-        own = [tag for written in self._tags for tag in written.fill(ex.params, content)]
-        tags, groups = origin
-        url = caching.origin(ex) + self._target(ex)
-        return caching.marks(ex.route, url, caching.bounded([*own, *tags]), caching.bounded(groups))
-
     # what is not done, but told
 
     def _note(self, ex: Exchange, fill: _Fill, reply: Reply) -> None:
         """In `mode: observe` the head of what would be kept is, so that it is known what would be a hit."""
         draft = caching.draft(fill.asked, reply, self._time(), self._rule)
         if isinstance(draft, caching.Draft) and ex.method == "GET" and (reply.length or 0) <= self._max_size:
-            self._cache.put(fill.key, draft.record(Entity(b""), self._marks(ex, Entity(b""), self._origin_tags(reply)), ex.route))
+            self._cache.put(
+                fill.key, draft.record(Entity(b""), self._shelf.marks(ex, Entity(b""), caching.of_origin(reply.headers)), ex.route)
+            )
 
     def explain(self, ex: Exchange) -> str:
         if ex.method not in ("GET", "HEAD"):
@@ -685,8 +522,8 @@ class Cache(Plugin[CacheSettings]):
         if why:
             return "passes the cache by"
         now, key = self._time(), self._key(ex)
-        record = self._at_hand(key, ex, now)
-        tags = [tag for written in self._tags if not written.reads_body for tag in written.fill(ex.params)]
+        record = self._shelf.at_hand(key, ex.headers, now)
+        tags = self._shelf.tags_at_hand(ex)
         told = f"key {key!r}" + (f", tags {', '.join(tags)}" if tags else "")
         if record is None:
             return f"miss: {told}"
@@ -696,21 +533,6 @@ class Cache(Plugin[CacheSettings]):
         left = record.fresh_until - now
         text = f"hit, fresh for {left:.0f} s: {told}" if left > 0 else f"hit, stale for {-left:.0f} s, asked for anew: {told}"
         return text if self._observes else Answers(text)
-
-
-_OriginTags = tuple[list[str], list[str]]
-"""Tags and groups that an origin gave its answer."""
-_NO_TAGS: _OriginTags = ([], [])
-
-
-def _skip(skip: Skip) -> Callable[[Exchange], bool]:
-    if skip.header is not None:
-        header = istr(skip.header)
-        return lambda ex: header in ex.headers
-    if skip.cookie is not None:
-        cookie = skip.cookie
-        return lambda ex: cookie in caching.cookies(ex)
-    return lambda ex: caching.has_query(ex, (skip.query or "",))
 
 
 def _string(text: str) -> str:

@@ -8,59 +8,53 @@ from gateway.caching.copying import Copied
 from gateway.caching.deciding import bridges, decide
 from gateway.caching.flights import Flights
 from gateway.caching.invalidation import SAFE, invalidated
-from gateway.caching.keys import Parts, cookies, digest, has_query, key_of, origin, target_of
-from gateway.caching.marks import ROUTE, TAG, marks
+from gateway.caching.keys import digest, origin
+from gateway.caching.marks import ROUTE, TAG
 from gateway.caching.record import Record, Records
+from gateway.caching.settings import CacheSettings
+from gateway.caching.shelf import Shelf
 from gateway.caching.status import CACHE, append
-from gateway.caching.storing import TARGETS, Draft, Request, Rule, draft, is_like, is_same, refreshed
-from gateway.caching.tags import GROUPS, Tag, bounded, groups, hide, of_origin
+from gateway.caching.storing import Draft, Request, draft, is_like, is_same, refreshed
+from gateway.caching.tags import NO_TAGS, OriginTags, Tag, hide, of_origin
 from gateway.caching.values import Values
-from gateway.caching.vary import chosen_by, select
+from gateway.caching.vary import select
 from gateway.caching.wishes import Wishes, wishes
 
 __all__ = [
     "CACHE",
-    "GROUPS",
     "NO_CONDITIONS",
+    "NO_TAGS",
     "ROUTE",
     "SAFE",
     "TAG",
-    "TARGETS",
     "Cache",
+    "CacheSettings",
     "Copied",
     "Draft",
     "Flights",
     "Lease",
-    "Parts",
+    "OriginTags",
     "Record",
     "Records",
     "Request",
-    "Rule",
+    "Shelf",
     "Tag",
     "Values",
     "Wishes",
     "answer",
     "append",
-    "bounded",
     "bridges",
-    "chosen_by",
-    "cookies",
     "decide",
     "digest",
     "draft",
-    "groups",
-    "has_query",
     "hide",
     "invalidated",
     "is_like",
     "is_same",
-    "key_of",
-    "marks",
     "of_origin",
     "origin",
     "refreshed",
     "select",
-    "target_of",
     "validators",
     "whole",
     "wishes",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TypeAlias
@@ -79,7 +79,7 @@ def cookies(ex: Exchange) -> dict[str, str]:
     return dict(reversed(_COOKIE.findall("; ".join(ex.headers.getall("Cookie", ())))))  # of one name the first counts
 
 
-def has_query(ex: Exchange, names: Sequence[str]) -> bool:
+def has_query(ex: Exchange, names: frozenset[str]) -> bool:
     return any(unquote_plus(pair.partition("=")[0]) in names for pair in ex.query.split("&"))
 
 

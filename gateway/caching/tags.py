@@ -62,9 +62,14 @@ def _values(content: Any, path: list[str]) -> list[str]:
     return [str(value) for value in found if isinstance(value, str | int | float) and not isinstance(value, bool)]
 
 
-def of_origin(headers: Headers) -> list[str]:
-    """The tags that an origin gave its answer, by spaces or commas apart."""
-    return [tag for name in SOURCES for value in headers.getall(name, ()) for tag in value.replace(",", " ").split()]
+OriginTags = tuple[list[str], list[str]]
+"""Tags, and groups of RFC 9875."""
+NO_TAGS: OriginTags = ([], [])
+
+
+def of_origin(headers: Headers) -> OriginTags:
+    """What an origin gave its answer: tags by spaces or commas apart, groups as RFC 9875 writes them."""
+    return [tag for name in SOURCES for value in headers.getall(name, ()) for tag in value.replace(",", " ").split()], groups(headers)
 
 
 def groups(headers: Headers, name: str = GROUPS) -> list[str]:

@@ -424,7 +424,7 @@ async def test_a_user_without_the_rights_is_as_good_as_no_redis_and_is_not_asked
         cache.put(KEY, record())
         assert cache.find(KEY) is not None
         await asyncio.sleep(1.0)
-        assert int(info(valkey)["total_connections_received"]) - before < 12
+        assert int(info(valkey)["total_connections_received"]) - before < 18, "tried less and less often"
         assert "has not the rights" in caplog.text
     finally:
         await cache.stop()
