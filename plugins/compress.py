@@ -175,8 +175,9 @@ class Compress(Plugin[CompressSettings]):
             return None
         headers[ENCODING] = coding
         weaken(headers.getall(ETAG, ()), reply)
-        for name in OF_PLAIN_BYTES:
-            headers.popall(name, None)
+        if not headers.keys().isdisjoint(OF_PLAIN_BYTES):
+            for name in OF_PLAIN_BYTES:
+                headers.popall(name, None)
         return self._encode(ex, reply, coding)
 
     def on_end(self, ex: Exchange, end: End) -> None:
