@@ -432,10 +432,10 @@ class Cache(Plugin[caching.CacheSettings]):
         return record
 
     def _not_kept(self, fill: _Fill, reply: Reply, why: str, ex: Exchange) -> None:
-        ex.note("cache", stored=False, why=why)
         if reply.status in ERRORS:
             self._end(fill, "fail")
         else:
+            ex.note("cache", stored=False, why=why)
             if fill.record is not None:
                 self._cache.remove(fill.key)  # it is not so any more
             self._end(fill, "divert")

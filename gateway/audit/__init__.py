@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from gateway.app import App
-from gateway.audit import exposure, identity, limits, order, routes, upstreams
+from gateway.audit import caching, exposure, identity, limits, order, routes, upstreams
 from gateway.audit.finding import Finding
 from gateway.audit.subject import Subject
 from gateway.config.position import Path
@@ -37,6 +37,7 @@ RULES: tuple[Rule, ...] = (
     identity.weak_secret,
     identity.idle_method,
     identity.spoofable_identity,
+    caching.idle_cache,
     upstreams.unused_upstream,
     upstreams.mixed_paths,
     upstreams.unverified_upstream,

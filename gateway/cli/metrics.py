@@ -22,6 +22,7 @@ plugins:
   - rate_limit: {limit: 1, window: 1s}
   - concurrency: 1
   - purge: anything
+  - cache
 routes: [{match: /, plugins: [respond: 204]}]
 """
 MERGED = {"sum": "", "max": " The greatest of all workers.", "worker": " For each worker."}
