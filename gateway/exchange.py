@@ -138,9 +138,10 @@ class Exchange:
         self._version = 0
         self._json: Any = None
 
-    def repeats(self, block: HeaderBlock) -> None:
-        """Its fields are those of `block`, which its client sent before."""
+    def repeats(self, block: HeaderBlock, added: str) -> None:
+        """Its fields are those of `block`, which its client sent before, and those `added`, each after the end of the line before."""
         self.block = block
+        self.added = added
         self._version = _version(self.headers)
 
     @property
@@ -162,14 +163,22 @@ class Exchange:
             self.added += f"\r\n{name}: {value}"
             self._version = _version(headers)
 
-    def remove_header(self, name: str) -> None:
-        """`headers.popall`, and the cheaper way to take one name off: what the client repeats need not be serialized anew for it."""
+    def take_header(self, name: str) -> list[str]:
+        """`headers.popall`, and the cheaper way: what its client repeats need not be serialized anew without one of its fields."""
         headers = self.headers
-        is_repeated = self.block is not None and _version(headers) == self._version and not self.added
-        if headers.popall(name, None) is not None and is_repeated:
-            assert self.block is not None
-            self.block = self.block.without(name)
-            self._version = _version(headers)
+        is_untouched = _version(headers) == self._version
+        values: list[str] = headers.popall(name, [])
+        if values and is_untouched:
+            lines = self.added.split("\r\n")
+            beginning = f"{name}:".lower()
+            left = [line for line in lines if line[: len(beginning)].lower() != beginning]
+            if len(lines) - len(left) == len(values):
+                self.added = "\r\n".join(left)
+                self._version = _version(headers)
+            elif len(lines) == len(left) and self.block is not None:
+                self.block = self.block.without(name)
+                self._version = _version(headers)
+        return values
 
     @property
     def request_id(self) -> str:

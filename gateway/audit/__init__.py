@@ -38,6 +38,7 @@ RULES: tuple[Rule, ...] = (
     identity.idle_method,
     identity.spoofable_identity,
     caching.idle_cache,
+    caching.purge_of_nothing,
     upstreams.unused_upstream,
     upstreams.mixed_paths,
     upstreams.unverified_upstream,
