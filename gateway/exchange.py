@@ -167,7 +167,7 @@ class Exchange:
             self.added += f"\r\n{name}: {value}"
             self._version = _version(headers)
 
-    def remove_header(self, name: str) -> list[str]:
+    def take_header(self, name: str) -> list[str]:
         """`headers.popall`, and the cheaper way to take one name off: what the client repeats need not be serialized anew for it."""
         headers = self.headers
         is_untouched = _version(headers) == self._version

@@ -160,6 +160,10 @@ class Transformed(Stream):
         self._each = each
         self._end = end
 
+    @property
+    def has_more(self) -> bool:
+        return bool(self._pieces) or self._source.has_more
+
     def abandon(self) -> None:
         self._source.abandon()
 

@@ -243,7 +243,7 @@ class Cache(Plugin[caching.CacheSettings]):
     async def _ask_below(self, ex: Exchange, fill: _Fill, below: Awaitable[caching.Records | None]) -> Reply | None:
         """What other gateways have stored, or are about to."""
         await below
-        if (reply := self._found(ex, fill)) is not None:
+        if (reply := self._found(ex, fill, is_waited_for=False)) is not None:
             return reply
         leading = self._cache.lead(fill.key, self._patience)
         if leading is not None:
@@ -255,8 +255,11 @@ class Cache(Plugin[caching.CacheSettings]):
         fill.asked = replace(fill.asked, requested=self._time(), stamp=self._epochs.stamp())  # it leaves now, after what has been heard
         return None
 
-    def _found(self, ex: Exchange, fill: _Fill, since: float | None = None) -> Reply | None:
-        """The answer, if it is there by now. `since`: one that came after this is right for whoever has waited that long, fresh or not."""
+    def _found(self, ex: Exchange, fill: _Fill, since: float | None = None, *, is_waited_for: bool = True) -> Reply | None:
+        """The answer, if it is there by now. `since`: one that came after this is right for whoever has waited that long, fresh or not.
+
+        One that was not `is_waited_for` was there, in a tier below: that is a hit.
+        """
         now = self._time()
         record = self._shelf.at_hand(fill.key, ex.headers, now)
         if record is None:
@@ -264,6 +267,9 @@ class Cache(Plugin[caching.CacheSettings]):
         is_usable = (since is not None and record.stored >= since) or caching.decide(record, fill.wished, now) != "validate"
         if is_usable:
             self._end(fill, "land")
+            if not is_waited_for:
+                self._count_hit()
+                return self._answer(ex, fill.key, record, now, f"hit; ttl={int(record.fresh_until - now)}")
             self._count["waited"]()
             return self._answer(ex, fill.key, record, now, f"fwd={fill.why}; collapsed")
         if self._shelf.is_resting(fill.key, now) and caching.bridges(record, fill.wished, now):
@@ -310,6 +316,9 @@ class Cache(Plugin[caching.CacheSettings]):
     async def _ask_anew(self, ex: Exchange, fill: _Fill) -> None:
         assert fill.fields is not None
         try:
+            if await self._is_anew_elsewhere(ex, fill):
+                self._end(fill, "land")
+                return
             reply = await self.host.fetch(ex, fill.fields, within=REFRESH, limit=self._max_size)
             if reply.status in ERRORS:
                 self._shelf.give_respite(fill.key, self._time())
@@ -320,6 +329,20 @@ class Cache(Plugin[caching.CacheSettings]):
             self._shelf.give_respite(fill.key, self._time())
         finally:
             self._end(fill, "fail")
+
+    async def _is_anew_elsewhere(self, ex: Exchange, fill: _Fill) -> bool:
+        """Another gateway has asked, or is about to: who is answered next finds below what came of it."""
+        if (below := self._cache.find_below(fill.key)) is None:
+            return False
+        await below
+        now = self._time()
+        record = self._shelf.at_hand(fill.key, ex.headers, now)
+        if record is not None and now < record.fresh_until:
+            return True
+        if (leading := self._cache.lead(fill.key, self._patience)) is None:
+            return False
+        fill.lease = await leading
+        return fill.lease is None
 
     # back from it
 
@@ -409,10 +432,10 @@ class Cache(Plugin[caching.CacheSettings]):
         return record
 
     def _not_kept(self, fill: _Fill, reply: Reply, why: str, ex: Exchange) -> None:
-        ex.note("cache", stored=False, why=why)
         if reply.status in ERRORS:
             self._end(fill, "fail")
         else:
+            ex.note("cache", stored=False, why=why)
             if fill.record is not None:
                 self._cache.remove(fill.key)  # it is not so any more
             self._end(fill, "divert")

@@ -153,9 +153,8 @@ class Compress(Plugin[CompressSettings]):
     def on_request(self, ex: Exchange) -> None:
         headers = ex.headers
         if ACCEPT in headers or CONDITION in headers:
-            condition = ", ".join(headers.getall(CONDITION, ()))
-            self._asked[ex] = Asked(self._choose(", ".join(headers.getall(ACCEPT, ()))), condition)
-            ex.remove_header(ACCEPT)
+            choice = self._choose(", ".join(ex.take_header(ACCEPT)))
+            self._asked[ex] = Asked(choice, ", ".join(headers.getall(CONDITION, ())))
 
     def on_response(self, ex: Exchange, reply: Reply) -> Coroutine[Any, Any, None] | None:
         asked = self._asked.get(ex, PLAIN)
@@ -176,16 +175,16 @@ class Compress(Plugin[CompressSettings]):
             return None
         headers[ENCODING] = coding
         weaken(headers.getall(ETAG, ()), reply)
-        for name in OF_PLAIN_BYTES:
-            headers.popall(name, None)
+        if not headers.keys().isdisjoint(OF_PLAIN_BYTES):
+            for name in OF_PLAIN_BYTES:
+                headers.popall(name, None)
         return self._encode(ex, reply, coding)
 
     def on_end(self, ex: Exchange, end: End) -> None:
         self._asked.pop(ex, None)
 
     def explain(self, ex: Exchange) -> str:
-        choice = self._choose(", ".join(ex.headers.getall(ACCEPT, ())))
-        ex.remove_header(ACCEPT)
+        choice = self._choose(", ".join(ex.take_header(ACCEPT)))
         return f"encodes a reply that is worth it with {choice.coding}" if choice.coding else "sends replies as they are"
 
     def _answer_condition(self, asked: Asked, reply: Reply) -> None:

@@ -236,13 +236,13 @@ GONE = "client-gone"
 
 def _caller(ex: Exchange) -> Parent | None:
     """Who called. Its traceparent is taken out, for every attempt has one of its own; a tracestate that counts for nothing as well."""
-    found = parent(ex.remove_header(TRACEPARENT))
+    found = parent(ex.take_header(TRACEPARENT))
     headers = ex.headers
     states = headers.getall(TRACESTATE, ())
     if states:
         state = tracestate(states) if found is not None else ""
         if not state:
-            ex.remove_header(TRACESTATE)
+            ex.take_header(TRACESTATE)
         elif len(states) > 1 or state != states[0]:
             headers[TRACESTATE] = state
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from gateway.app import App
-from gateway.audit import exposure, identity, jobs, limits, order, protection, routes, upstreams
+from gateway.audit import caching, exposure, identity, jobs, limits, order, protection, routes, upstreams
 from gateway.audit.finding import Finding
 from gateway.audit.subject import Subject
 from gateway.config.position import Path
@@ -42,6 +42,8 @@ RULES: tuple[Rule, ...] = (
     protection.replayed_unchanged,
     protection.unguarded_cookie,
     jobs.unsent_message,
+    caching.idle_cache,
+    caching.purge_of_nothing,
     upstreams.unused_upstream,
     upstreams.mixed_paths,
     upstreams.unverified_upstream,

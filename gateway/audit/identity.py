@@ -39,17 +39,28 @@ def _says_who(entry: EntrySettings) -> bool:
 
 
 def _asks_who(shown: Any) -> bool:
-    """`by: consumer`, `by: {claim: ...}`, `by: [consumer, route]`, `authorized: per_consumer`, `{{ consumer }}`: anywhere in settings."""
+    """`by: consumer`, `by: {claim: ...}`, `by: [consumer, route]`, `authorized: per_consumer`, `vary_by: {consumer: true}`,
+    `{{ consumer }}`: anywhere in settings."""
     if isinstance(shown, str):
         return _IN_EXPRESSION.search(shown) is not None
     if isinstance(shown, dict):
-        return any((key == "by" and _names_consumer(value)) or value == "per_consumer" or _asks_who(value) for key, value in shown.items())
+        return any(
+            (key == "by" and _names_consumer(value))
+            or (key == "vary_by" and _varies_by_consumer(value))
+            or value == "per_consumer"
+            or _asks_who(value)
+            for key, value in shown.items()
+        )
     return isinstance(shown, list) and any(map(_asks_who, shown))
 
 
 def _names_consumer(by: Any) -> bool:
     words = by if isinstance(by, list) else [by]
     return any(word == "consumer" or (isinstance(word, dict) and "claim" in word) for word in words)
+
+
+def _varies_by_consumer(by: Any) -> bool:
+    return isinstance(by, dict) and bool(by.get("consumer") or by.get("claim"))
 
 
 def late_authenticate(subject: Subject) -> Iterator[Mistake]:

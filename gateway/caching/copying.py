@@ -20,6 +20,10 @@ class Copied(Stream):
         self._left = limit
         self._ended_with: Callable[[bytes | None], None] | None = ended
 
+    @property
+    def has_more(self) -> bool:
+        return bool(self._pieces) or self._of.has_more
+
     async def read(self) -> bytes:
         if self._pieces:  # put back by someone who looked
             return self._pieces.popleft()

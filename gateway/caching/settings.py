@@ -69,6 +69,13 @@ class Skip(Settings):
         return lambda ex: has_query(ex, names)
 
 
+class Negative(Settings):
+    """A lifetime for answers that are not what was asked for."""
+
+    status: OneOrMany[Status] = Field(min_length=1, description="One status, or several.")
+    ttl: Duration = Field(description="How long answers of it are fresh, whatever their origin says.")
+
+
 class CacheSettings(Settings):
     shorthand: ClassVar[str] = "ttl"
 
@@ -77,7 +84,9 @@ class CacheSettings(Settings):
         description="How long answers of 200, 203, 204, 300, 301 and 308 are fresh, whatever their origin says; without it, as it says "
         "(RFC 9111). What it forbids by private and no-store stays forbidden, as do answers to requests with credentials or cookies.",
     )
-    negative: dict[Status, Duration] = Field({}, description="How long answers of other statuses are, as in {404: 30s}.")
+    negative: OneOrMany[Negative] = Field(
+        (), description="How long answers of other statuses are, as in {status: [404, 410], ttl: 30s}; a list of such for several."
+    )
     jitter: Percent = Field(0.0, description="By how much a lifetime may be shorter, at random, so that not all end at once.")
     tags: OneOrMany[str] = Field(
         (),
@@ -124,7 +133,7 @@ class CacheSettings(Settings):
     def rule(self) -> Rule:
         return Rule(
             ttl=self.ttl,
-            negative=self.negative,
+            negative={status: one.ttl for one in self.negative for status in one.status},
             swr=self.stale_while_revalidate,
             sie=self.stale_if_error,
             overrides=frozenset(self.override),

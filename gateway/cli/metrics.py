@@ -25,6 +25,7 @@ plugins:
   - signature: {verify: {keys: {id: a, secret: 0123456789abcdef}}}
   - idempotency
   - purge: anything
+  - cache
   - enqueue: {job: webhook, to: "https://example.com/"}
 routes:
   - {match: /, plugins: [whatsapp_status: {app_secret: a, verify_token: b}]}

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import uvloop
 
 from gateway.caching.redis.cache import RedisCache
-from gateway.exchange import Entity, Exchange, Headers, Reply
+from gateway.exchange import End, Entity, Exchange, Headers, Reply
 from gateway.pipeline import Pipeline
 from gateway.store.redis.address import parse
 from gateway.testing import FakeUpstream, exchange, load, pipeline
@@ -141,10 +141,11 @@ async def cpu(made: Pipeline, exchanges: list[Exchange]) -> float:
     for _ in range(5):
         copies = [exchange(headers=ex.headers) for ex in exchanges]
         gc.collect()
-        begun = time.perf_counter()
+        begun = time.process_time()
         for ex in copies:
             await made.answer(ex)
-        best = min(best, (time.perf_counter() - begun) / len(copies) * 1e6)
+            made.end(ex, End(200))
+        best = min(best, (time.process_time() - begun) / len(copies) * 1e6)
     return best
 
 

@@ -188,6 +188,30 @@ async def test_a_store_that_fails_half_way_holds_nobody_up_and_nothing_fails(val
         assert slowest < 0.3
 
 
+async def test_what_is_stale_is_asked_for_anew_once_by_all_gateways(valkey: Server) -> None:
+    leads = Leads(fields=[b"Cache-Control: max-age=1, stale-while-revalidate=60"])
+    async with fleet(valkey, leads) as gateways:
+        for running in gateways:
+            await ask(running, target="/own")
+            await settled(running)
+        await asyncio.sleep(1.1)
+        leads.writes, leads.delay = 1, 0.1
+        answers = await asyncio.gather(*(ask(gateways[n % 2], target="/own") for n in range(40)))
+        assert {answer.body for answer in answers} == {b"0"}, "all at once, with what is stale"
+        await asyncio.sleep(0.3)
+        assert [(await ask(running, target="/own")).body for running in gateways].count(b"1") >= 1
+        await asyncio.sleep(0.1)
+        assert {(await ask(running, target="/own")).body for running in gateways} == {b"1"}
+        assert leads.gets == 2
+
+
+async def test_a_hit_below_is_a_hit(valkey: Server) -> None:
+    async with fleet(valkey, Leads()) as (here, there):
+        assert (await ask(here)).get(b"cache-status").startswith(b"gateway; fwd=uri-miss; stored")
+        await settled(here)
+        assert (await ask(there)).get(b"cache-status").startswith(b"gateway; hit; ttl=")
+
+
 async def test_garbage_in_the_store_is_a_miss(valkey: Server) -> None:
     leads = Leads()
     async with fleet(valkey, leads) as (here, there):

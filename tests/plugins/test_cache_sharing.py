@@ -104,7 +104,7 @@ async def test_a_ttl_is_counted_from_here_and_ends() -> None:
 
 @pytest.mark.parametrize(("status", "kept"), [(200, 60), (301, 60), (404, 10), (500, 0), (403, 0), (410, 5)])
 async def test_other_statuses_have_lifetimes_of_their_own(status: int, kept: int) -> None:
-    bench = Bench({"ttl": "1m", "negative": {404: "10s", 410: "5s"}}, status=status)
+    bench = Bench({"ttl": "1m", "negative": [{"status": 404, "ttl": "10s"}, {"status": [410, 451], "ttl": "5s"}]}, status=status)
     for seconds, asked in ((0, 1), (kept - 0.1, 1), (0.2, 2)) if kept else ((0, 1), (0, 2)):
         bench.clock.advance(seconds)
         await bench.ask()

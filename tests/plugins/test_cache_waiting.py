@@ -423,7 +423,8 @@ async def test_explained() -> None:
 
 @pytest.mark.parametrize("settings", [
     {"ttl": 300}, {"ttl": "1h", "tags": "lead:{"}, {"tags": ""}, {"vary_by": {"query": {}}}, {"jitter": 0.1}, {"authorized": "yes"},
-    {"vary_by": {"query": {"allow": "a", "ignore": "b"}}}, {"skip": {}}, {"skip": {"header": "A", "cookie": "b"}}, {"negative": {99: "1s"}},
+    {"vary_by": {"query": {"allow": "a", "ignore": "b"}}}, {"skip": {}}, {"skip": {"header": "A", "cookie": "b"}},
+    {"negative": {"status": 99, "ttl": "1s"}}, {"negative": {"status": [], "ttl": "1s"}},
     {"override": "public"},
 ])  # fmt: skip
 def test_mistakes_are_refused(settings: object) -> None:

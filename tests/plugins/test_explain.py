@@ -41,7 +41,6 @@ SAYS: list[tuple[str, object, Callable[[], Exchange], str, bool]] = [
     ("authenticate", {"jwt": {"secret": "", "algorithms": "HS256"}, "optional": True}, exchange, "no credentials: passes as nobody", False),
     ("authorize", "admin", lambda: known("ada", "admin"), "ada may pass", False),
     ("body_limit", "1KiB", lambda: exchange("POST", body=b"x"), "takes a body of at most 1024 bytes", False),
-    ("cache", {"ttl": "1m", "tags": ["a"]}, exchange, "miss: key '1f64545b test http://gateway.test/', tags a", False),
     ("cache", "1m", lambda: exchange("POST"), "POST is not cached; makes the stored answers of its URL void", False),
     ("compress", None, lambda: exchange(headers={"Accept-Encoding": "br"}), "encodes a reply that is worth it with br", False),
     ("compress", None, exchange, "sends replies as they are", False),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gateway.caching.epochs import MOST
@@ -46,13 +46,9 @@ class Purging:
         self._epochs.purge(marks, soft=soft)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        def done(asked: asyncio.Future[list[Any]]) -> None:
-            error = asked.exception()
-            if error is None:
-                self.told += len(marks)
-                self._epochs.purged(marks, asked.result()[0], soft=soft)
-            else:
-                self._owe(marks, soft)
+        def done(error: BaseException | None) -> None:
+            if error is not None:
+                self.failed += len(marks)
                 log.warning("a purge of %s is so here alone, and told to the other gateways later: %s", ", ".join(marks[:10]), error)
             if future.done():
                 return
@@ -62,8 +58,17 @@ class Purging:
                 future.set_exception(error)
                 future.exception()  # who purged may have left
 
-        self._line.ask(self._command(marks, soft)).add_done_callback(done)
+        self._tell(marks, soft, done)
         return future
+
+    def tell_owed(self) -> None:
+        """From time to time, and whenever Redis is back."""
+        if not self._owed or not self._line.is_up:
+            return
+        owed, self._owed = self._owed, {}
+        for soft in (False, True):
+            if marks := [mark for mark, is_soft in owed.items() if is_soft is soft]:
+                self._tell(marks, soft, lambda error: None)
 
     def news(self) -> tuple[Any, ...]:
         """The command that answers what has not been heard; its answer is for `SharedEpochs.hear`."""
@@ -78,22 +83,25 @@ class Purging:
         self._epochs.hear(news)
         return True
 
-    def _command(self, marks: Sequence[str], soft: bool) -> tuple[Any, ...]:
-        return ("EVALSHA", PURGE.sha, 1, KEY, self._channel, MOST, *[member(mark, soft=soft) for mark in marks])
+    def _tell(self, marks: Sequence[str], soft: bool, done: Callable[[BaseException | None], None]) -> None:
+        def told(asked: asyncio.Future[list[Any]]) -> None:
+            error = asked.exception()
+            if error is None:
+                self.told += len(marks)
+                self._epochs.purged(marks, asked.result()[0], soft=soft)
+            else:
+                self._owe(marks, soft)
+            done(error)
+
+        members = [member(mark, soft=soft) for mark in marks]
+        command = ("EVALSHA", PURGE.sha, 1, KEY, self._channel, MOST, self._epochs.stamp(), *members)
+        self._line.ask(command).add_done_callback(told)
 
     def _owe(self, marks: Sequence[str], soft: bool) -> None:
-        self.failed += len(marks)
         for mark in marks:
             self._owed[mark] = soft and self._owed.get(mark, True)
         if len(self._owed) > MOST_OWED:
             self._owed = {ALL: False}
-
-    def tell_owed(self) -> None:
-        """From time to time, and whenever Redis is back."""
-        owed, self._owed = self._owed, {}
-        for soft in (False, True):
-            if marks := [mark for mark, is_soft in owed.items() if is_soft is soft]:
-                self.purge(marks, soft=soft)
 
     def _word(self, word: bytes) -> None:
         if word == b"p":

@@ -1,6 +1,8 @@
--- What was purged after ARGV[1]. KEYS: as in purge.lua; its f is when it began: it may have been lost, and what was purged before with it.
--- Answers marks and when, by turns.
-if redis.call('EXISTS', KEYS[1]) == 0 then
+-- What was purged after ARGV[1]. KEYS: a sorted set of marks by when they were last purged. Its member f is since when it knows of all
+-- purges: it may have been lost. What is none of ours is replaced. Answers marks and when, by turns.
+local kind = redis.call('TYPE', KEYS[1]).ok
+if kind ~= 'zset' then
+  if kind ~= 'none' then redis.call('DEL', KEYS[1]) end
   local time = redis.call('TIME')
   redis.call('ZADD', KEYS[1], math.max(time[1] * 1000000 + time[2], ARGV[1] + 1), 'f') -- later than what is known, if the clock went back
 end

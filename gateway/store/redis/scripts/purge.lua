@@ -1,10 +1,10 @@
--- A purge. KEYS: a sorted set of marks by when they were last purged. ARGV: the channel, the most marks, then marks, each after an h (hard)
--- or s (soft). Answers when: in microseconds, and later than any before, though the clock went back.
+-- A purge. KEYS: as in epochs.lua. ARGV: the channel, the most marks, the highest number that who purges knows of, then marks, each after
+-- an h (hard) or an s (soft). Answers when: in microseconds, and later than any before, though the clock went back.
 local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
+local now = math.max(time[1] * 1000000 + time[2], ARGV[3] + 1)
 local last = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')
-if last[2] then now = math.max(now, tonumber(last[2]) + 1) else redis.call('ZADD', KEYS[1], now - 1, 'f') end
-for n = 3, #ARGV do redis.call('ZADD', KEYS[1], now, ARGV[n]) end
+if last[2] then now = math.max(now, last[2] + 1) else redis.call('ZADD', KEYS[1], now - 1, 'f') end
+for n = 4, #ARGV do redis.call('ZADD', KEYS[1], now, ARGV[n]) end
 local over = redis.call('ZCARD', KEYS[1]) - ARGV[2]
 if over > 0 then
   local gone = redis.call('ZPOPMIN', KEYS[1], over)
