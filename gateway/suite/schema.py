@@ -147,6 +147,9 @@ class Expectation(Settings):
     body: Text | None = Field(None, description="The body as text, or a /pattern/.")
     upstream: Arrived | Literal["none"] | None = Field(None, description="What reached the upstream, or `none`: nothing did.")
     route: str | None = Field(None, description="The route's name, or `none`: no route took it.")
+    cache: Literal["hit", "stale", "miss", "none"] | None = Field(
+        None, description="What the gateway's member of Cache-Status says: hit, stale (a hit that is not fresh), miss; `none`: nothing."
+    )
     log: Data = Field(None, description="The line of the access log, as `json`; `none`: no line.")
 
 
