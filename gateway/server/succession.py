@@ -98,7 +98,7 @@ class Succession:
 
     def _let_go(self, app: App) -> None:
         """Keep what `app` is made of for a while after it: ten thousand routes that end at once hold the loop for a fifth of a second."""
-        task = asyncio.create_task(_dropped([*app.routes, *app.policy.routes, *app.router.nodes()]))
+        task = asyncio.create_task(_dropped([*app.routes, *app.policy.parts(), *app.router.nodes()]))
         self._going.add(task)
         task.add_done_callback(self._going.discard)
 
