@@ -319,7 +319,7 @@ def test_limits_of_one_name_share_counts(settings: object, others: object, share
 
 
 LIMIT = {"limit": 1, "window": "1s"}
-BY = "expected client, consumer, route, body.FIELD, {header: NAME}"
+BY = "expected client, consumer, route, body.NAME, {header: NAME}"
 
 
 @pytest.mark.parametrize(
