@@ -40,6 +40,7 @@ class Check:
     def stop(self) -> None:
         if self._looking is not None:
             self._looking.cancel()
+            self._looking = None  # it holds this: a circle that would stay for good, for what is loaded is no matter for the collector
 
     async def look(self) -> None:
         """One look; never raises, and takes no longer than its timeout."""

@@ -6,7 +6,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from gateway.errors import ClientGone, GatewayError, NotFound, PluginError
 from gateway.exchange import Attempt, End, Exchange, Reply, problem
@@ -17,6 +17,7 @@ log = logging.getLogger("gateway.pipeline")
 Send = Callable[[Exchange, "Pipeline"], Awaitable[Reply]]
 """Ask the upstream: raises a GatewayError when there is no answer to pass on."""
 
+Times = tuple[Sequence[float | None], Sequence[float | None]]
 Observed = Callable[[object, str, object], None]
 """Count what a plugin would have answered in `mode: observe`: its name, the route, the status."""
 OBSERVE = "observe"
@@ -41,6 +42,9 @@ class Pipeline:
 
     A reply made at depth n passes the plugins above n on its way up, and no others; the upstream's reply passes all.
     """
+
+    times: ClassVar[Times | None] = None
+    """How long each plugin took on the way down and up, in seconds; only of one that is timed."""
 
     __slots__ = (
         "__weakref__",

@@ -37,6 +37,8 @@ plugins:
   - rate_limit: {limit: 100, window: 1m, by: client}
     mode: observe                 # says in the log what it would refuse. Remove the line when that is what it should
 
+accept: [observed-plugin]         # that something only observes is meant, for now; gateway check says when nothing does any more
+
 # The most specific route that matches takes a request, whatever the order here.
 routes:
   - name: health                  # the gateway's own, for load balancers: /health/liveness, /health/readiness
@@ -74,8 +76,8 @@ def _route(operation: Operation, names: _Names) -> str:
     match = f"{operation.method} {operation.path}"
     text = ROUTE.substitute(name=_scalar(names.take(wanted)), match=match if _PLAIN_PATH.fullmatch(operation.path) else _quoted(match))
     if operation.is_upload:
-        return text + "    plugins: [body_limit: 16MiB]    # it takes files\n"
-    return text + ("    plugins: [body_limit: 1MiB]\n" if operation.has_body else "")
+        return text + "    plugins: [{body_limit: 16MiB, mode: observe}]    # it takes files\n"
+    return text + ("    plugins: [{body_limit: 1MiB, mode: observe}]\n" if operation.has_body else "")
 
 
 class _Names:

@@ -63,6 +63,10 @@ class Document:
         """The files, as mistakes name them; the policy itself first."""
         return tuple(self._order)
 
+    def parts(self) -> list[object]:
+        """Most of what it is made of."""
+        return [*self._places, *self._places.values()]
+
     def position(self, path: Path, at_key: bool = False) -> Position:
         """Where `path` stands; where the nearest thing around it stands when it is not there."""
         around = path

@@ -190,9 +190,13 @@ def new_file(value: Any, info: ValidationInfo) -> Path:
         raise ValueError(f"expected the path of a file, got {kind(value)}")
     folder: Path = (info.context or {}).get("folder", Path())
     path = (folder / value).absolute()
-    if value.endswith("/") or path.is_dir():
+    try:
+        is_folder = value.endswith("/") or path.is_dir()
+        above = next((one for one in path.parents if one.exists()), path.parent)  # what lacks below it can be made
+    except OSError as error:  # a name too long
+        raise ValueError(f"{kind(value)} cannot be a file: {error.strerror}") from error
+    if is_folder:
         raise ValueError(f"{kind(value)} is a folder; write the path of a file")
-    above = next((one for one in path.parents if one.exists()), path.parent)  # what lacks below it can be made
     if not above.is_dir():
         raise ValueError(f"{kind(value)} lies below {above.name}, which is no folder; write another path")
     return path

@@ -79,7 +79,7 @@ def undisturbed() -> Iterator[None]:
     new policy has been put out of its sight (`keep`).
     """
     interval = sys.getswitchinterval()
-    gc.collect(0)
+    gc.collect()  # all that came since the last reload: circles that `keep` found uncollected would stay for good
     gc.disable()
     sys.setswitchinterval(SWITCH)
     try:

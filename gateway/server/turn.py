@@ -129,7 +129,7 @@ class Turn:
             end = End(status, received, self._bytes_out, front.clock() - ex.started, ex.attempts, ex.failure, truncated)
             pipeline.end(ex, end)
             if ex.given_id and front.recent is not None:  # nobody can ask for what has no name
-                front.recent.keep(ex, pipeline.names, end)
+                front.recent.keep(ex, pipeline.names, end, pipeline.times)
             ex.interim = self._run = None  # no circles for the collector
             self._connection.finished(self)
 

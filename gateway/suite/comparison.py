@@ -13,6 +13,8 @@ from gateway.rehearsal.outcome import Outcome
 from gateway.suite.schema import NONE, Arrived, Expectation, Stored, pattern
 from gateway.suite.tokens import ABSENT
 
+GATEWAY = "gateway"
+"""What its cache calls itself."""
 LONGEST = 200
 """Characters of a value that are shown."""
 
@@ -37,8 +39,21 @@ def differences(expected: Expectation, outcome: Outcome) -> Iterator[Difference]
         yield from _text("body", expected.body, outcome.body.decode("utf-8", "backslashreplace"))
     yield from _upstream(expected.upstream, outcome)
     yield from _jobs(expected.jobs, outcome.jobs)
+    if expected.cache is not None and expected.cache != (found := cached(outcome.headers)):
+        yield Difference("cache", expected.cache, found)
     if "log" in expected.model_fields_set:
         yield from _log(expected.log, outcome)
+
+
+def cached(headers: Headers) -> str:
+    """hit, stale or miss, by what the gateway's own member of Cache-Status says (RFC 9211, section 2); none: it says nothing."""
+    found = NONE
+    for member in ",".join(headers.getall("Cache-Status", ())).split(","):
+        name, *parameters = (part.strip() for part in member.split(";"))
+        if name == GATEWAY:
+            ttl = next((part.removeprefix("ttl=") for part in parameters if part.startswith("ttl=")), "0")
+            found = "miss" if "hit" not in parameters else "stale" if ttl.startswith("-") else "hit"
+    return found
 
 
 def _upstream(expected: Arrived | str | None, outcome: Outcome) -> Iterator[Difference]:

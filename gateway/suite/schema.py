@@ -165,6 +165,9 @@ class Expectation(Settings):
         None,
         description="The jobs that were stored, those of a type in their order: a type, or more of what each is; `none`: there was none.",
     )
+    cache: Literal["hit", "stale", "miss", "none"] | None = Field(
+        None, description="What the gateway's member of Cache-Status says: hit, stale (a hit that is not fresh), miss; `none`: nothing."
+    )
     log: Data = Field(None, description="The line of the access log, as `json`; `none`: no line.")
 
 
