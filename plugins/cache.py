@@ -163,9 +163,7 @@ class Cache(Plugin[caching.CacheSettings]):
         if wished is not None and wished.only_if_cached and not self._observes:
             raise NotCached("No stored answer can be used.", reason=key)
         asked = caching.Request(ex.headers, now, self._epochs.stamp(), self._is_personal(ex))
-        why = (
-            "request" if record is not None and now < record.fresh_until else "stale" if record is not None else self._shelf.why_missed(key)
-        )
+        why = self._shelf.why_missed(key) if record is None else "request" if now < record.fresh_until else "stale"
         fill = self._fills[id(ex)] = _Fill(key, why, asked, wished)
         fill.record = record
         return None if ex.method == "HEAD" or self._observes else self._ask(ex, fill, now)
@@ -322,6 +320,8 @@ class Cache(Plugin[caching.CacheSettings]):
             reply = await self.host.fetch(ex, fill.fields, within=REFRESH, limit=self._max_size)
             if reply.status in ERRORS:
                 self._shelf.give_respite(fill.key, self._time())
+            elif reply.status == 304 and fill.record is not None and not caching.is_same(fill.record, reply):
+                self._cache.remove(fill.key)  # it is about something else, and there is no body for that
             else:
                 self._count["refreshed"]()
                 self._came(ex, fill, reply)
@@ -359,12 +359,12 @@ class Cache(Plugin[caching.CacheSettings]):
             self._note(ex, fill, reply)
             return None
         now, record = self._time(), fill.record
-        if ex.method == "HEAD":
-            self._head_came(fill, reply, now)
-            return None
         if reply.status in ERRORS and record is not None and caching.bridges(record, fill.wished, now):
-            self._shelf.give_respite(fill.key, self._time())
+            self._shelf.give_respite(fill.key, now)
             return self._bridge(ex, fill, record, now)
+        if ex.method == "HEAD":
+            self._head_came(ex, fill, reply, now)
+            return None
         if reply.status == 304 and record is not None and fill.fields is not None and not caching.is_same(record, reply):
             return self._ask_whole(ex, fill)
         return self._came(ex, fill, reply)
@@ -436,8 +436,8 @@ class Cache(Plugin[caching.CacheSettings]):
             self._end(fill, "fail")
         else:
             ex.note("cache", stored=False, why=why)
-            if fill.record is not None:
-                self._cache.remove(fill.key)  # it is not so any more
+            if fill.record is not None and fill.leads:  # what a request of one client's own is answered says nothing of the others'
+                self._cache.remove(fill.key)
             self._end(fill, "divert")
         if ex.failure is None:
             self._tell(reply, f"fwd={fill.why}", fill.key)
@@ -452,7 +452,8 @@ class Cache(Plugin[caching.CacheSettings]):
         draft = caching.refreshed(record, fill.asked, reply, now, self._rule, random() if self._rule.jitter else 0.0)
         if isinstance(draft, str):
             ex.note("cache", stored=False, why=draft)
-            self._cache.remove(fill.key)
+            if fill.leads:
+                self._cache.remove(fill.key)
             self._end(fill, "divert")
             answer = caching.answer(record, ex.headers, now)
             for name in set(reply.headers):
@@ -474,7 +475,7 @@ class Cache(Plugin[caching.CacheSettings]):
         found = self._came(ex, fill, reply)
         return (await found if isinstance(found, Awaitable) else found) or reply
 
-    def _head_came(self, fill: _Fill, reply: Reply, now: float) -> None:
+    def _head_came(self, ex: Exchange, fill: _Fill, reply: Reply, now: float) -> None:
         """RFC 9111, section 4.3.5: it tells that what is stored for GET holds, or that it does not."""
         record = fill.record
         caching.hide(reply.headers)
@@ -485,7 +486,8 @@ class Cache(Plugin[caching.CacheSettings]):
                     self._cache.put(fill.key, draft.record(record.entity, record.marks, record.route))
             else:
                 record.fresh_until = min(record.fresh_until, now)
-        self._tell(reply, f"fwd={fill.why}", fill.key)
+        if ex.failure is None:
+            self._tell(reply, f"fwd={fill.why}", fill.key)
 
     def _bridge(self, ex: Exchange, fill: _Fill, record: caching.Record, now: float) -> Reply:
         """The stale answer stands in for an error, which the log is told of, and the client is not."""
@@ -534,9 +536,9 @@ class Cache(Plugin[caching.CacheSettings]):
         """In `mode: observe` the head of what would be kept is, so that it is known what would be a hit."""
         draft = caching.draft(fill.asked, reply, self._time(), self._rule)
         if isinstance(draft, caching.Draft) and ex.method == "GET" and (reply.length or 0) <= self._max_size:
-            self._cache.put(
-                fill.key, draft.record(Entity(b""), self._shelf.marks(ex, Entity(b""), caching.of_origin(reply.headers)), ex.route)
-            )
+            nothing = Entity(b"")
+            marks = self._shelf.marks(ex, nothing, caching.of_origin(reply.headers))
+            self._shelf.put(fill.key, draft.record(nothing, marks, ex.route))
 
     def explain(self, ex: Exchange) -> str:
         if ex.method not in ("GET", "HEAD"):
