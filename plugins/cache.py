@@ -32,6 +32,7 @@ from gateway.plugin import (
 
 ERRORS = frozenset({500, 502, 503, 504})
 """Answers that a stale one may stand in for (RFC 5861, section 4)."""
+HIT = f"{caching.CACHE}; hit; ttl="
 REFRESH = 30.0
 """Seconds that asking anew in the background may take."""
 AUTHORIZATION, COOKIE, RANGE = istr("Authorization"), istr("Cookie"), istr("Range")
@@ -137,8 +138,10 @@ class Cache(Plugin[caching.CacheSettings]):
         self._count_hit()
         self._count_saved()
         self._count_served(len(record.entity.data))
-        if self._tells:
-            self._tell(reply, f"hit; ttl={int(record.fresh_until - now)}", self._key(ex) if self._tells_all else "")
+        if self._tells_all:
+            self._tell(reply, f"hit; ttl={int(record.fresh_until - now)}", self._key(ex))
+        elif self._tells:
+            caching.append(reply.headers, f"{HIT}{int(record.fresh_until - now)}")
         return reply
 
     def _consider(self, ex: Exchange) -> Reply | Awaitable[Reply | None] | None:
