@@ -10,10 +10,11 @@ RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     pip install --no-cache-dir --no-index --find-links /wheels gateway
 COPY gateway.yaml /etc/gateway/gateway.yaml
 COPY policy/templates /etc/gateway/policy/templates
-# Where the policy above keeps jobs, and the messages that nobody gets yet: a volume, for it must outlive the container.
-RUN install -d -m 0700 -o 65532 -g 65532 /var/lib/gateway
-ENV JOBS_FILE=/var/lib/gateway/jobs.db SMTP_URL=outbox:/var/lib/gateway/outbox WHATSAPP_API_URL=outbox:/var/lib/gateway/outbox
-VOLUME /var/lib/gateway
+# Jobs, and what would be sent while nobody is named who sends it. A volume here outlives the container.
+RUN install -d -o 65532 -g 65532 -m 0700 /var/lib/gateway /var/lib/gateway/jobs
+ENV JOBS_FILE=/var/lib/gateway/jobs/jobs.db \
+    SMTP_URL=outbox:/var/lib/gateway/jobs/outbox \
+    WHATSAPP_API_URL=outbox:/var/lib/gateway/jobs/outbox
 USER 65532:65532
 # 9191: the observe port of the policy above, on loopback unless OBSERVE_HOST says otherwise.
 EXPOSE 8080 9191
