@@ -66,7 +66,7 @@ async def hit(store: RedisStore, spec: LimitSpec, key: str = "a") -> Decision:
 
 async def old(store: RedisStore) -> None:
     """Until the others know of it, so that it may decide ahead."""
-    await until(lambda: not store.link.is_new)
+    await until(lambda: store.link.now() < store.link.sharing.until)
 
 
 def calm(server: Server) -> Server:
@@ -129,6 +129,35 @@ def test_our_own_loop_standing_still_is_no_fault_of_the_server(server: Server) -
     uvloop.run(stand_still())
 
 
+async def test_what_was_decided_ahead_is_told_before_the_end(server: Server) -> None:
+    async with opened(server.url) as store:
+        await old(store)
+        await hit(store, AHEAD)
+        waiting = store.limits([AHEAD])
+        assert all(isinstance(waiting.hit(["a"]), tuple) for _ in range(20))
+    async with opened(server.url) as other:
+        assert (await other.limits([AHEAD]).peek(["a"]))[0].remaining == 10_000 - 21
+
+
+async def test_who_is_over_the_share_waits_for_a_slow_server(server: Server) -> None:
+    """A server that stands still for a moment is none that is away: nobody is admitted beyond the share without having heard of it."""
+    spec = LimitSpec("few", 20, HOUR, max_over=0.1)
+    async with opened(server.url) as store:
+        await old(store)
+        limits = store.limits([spec])
+        await settled(limits.hit(["a"]))
+        await asyncio.sleep(0.05)  # told by then
+        server.freeze()
+        try:
+            found = [limits.hit(["a"]) for _ in range(30)]
+            await asyncio.sleep(0.012)
+        finally:
+            server.thaw()
+        assert [isinstance(one, tuple) for one in found] == [True] * 2 + [False] * 28
+        decided = [(await settled(one))[0].allowed for one in found]
+        assert decided == [True] * 19 + [False] * 11 and store.counters["trips"] == 0
+
+
 async def test_frozen_local_first(server: Server) -> None:
     """Nobody waits. (An answer within 5 ms is asked of the median and of nearly all: our own loop shares the machine.)"""
     async with opened(server.url) as store:
@@ -181,6 +210,19 @@ async def test_killed_and_started_again(server: Server, caplog: pytest.LogCaptur
         assert sum("is away" in line for line in said) <= 2 and sum("is back" in line for line in said) == 1  # lost; then: no connection
         await until(lambda: (server.say("DBSIZE") or 0) != 0)
         assert (await hit(store, EXACT)).remaining == 10_000 - 2  # what the server lost, and what it was told again
+
+
+async def test_many_counts_from_an_outage(server: Server) -> None:
+    """They are told no faster than the server takes them: nobody shall take it for frozen because it is told so much."""
+    async with opened(server.url) as store:
+        limits = store.limits([AHEAD])
+        server.kill()
+        await until(lambda: not store.state().is_up)
+        for n in range(40_000):
+            await settled(limits.hit([f"client {n}"]))
+        server.start()
+        await until(lambda: server.say("DBSIZE") >= 40_000, 20)  # type: ignore[operator]
+        assert store.counters["trips"] == 1
 
 
 async def test_away_from_the_beginning(server: Server) -> None:

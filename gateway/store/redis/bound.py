@@ -25,6 +25,7 @@ class Bound:
         """Raises ValueError for an unknown time zone."""
         self.spec = spec
         self.link = link
+        self._sharing = link.sharing
         self.on_failure = spec.on_failure or on_failure
         self.mirror = mirror(spec)
         self.views = Views(spec, max_keys)
@@ -38,10 +39,10 @@ class Bound:
         short = key if len(key) <= LONGEST_KEY else digest(key, 16)
         return b"gw:{" + short.encode("utf-8", "surrogatepass") + self._suffix
 
-    @property
-    def ahead(self) -> int:
+    def ahead(self, now: int) -> int:
         """What may be admitted before Redis has acknowledged it: b of the bound."""
-        return 0 if self.link.is_new else int(self._over / self.link.gateways)
+        sharing = self._sharing
+        return int(self._over / sharing.gateways) if now < sharing.until else 0
 
     def view(self, key: str, now: int) -> View:
         view = self.views.find(key, now)
