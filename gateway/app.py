@@ -27,8 +27,9 @@ from gateway.running import Running
 from gateway.span import Traces
 from gateway.stamp import Stamp, stamp
 from gateway.store.contract import Store
-from gateway.store.memory import MemoryStore
+from gateway.store.memory import ADDRESS, MemoryStore
 from gateway.store.operations import BLOCKS
+from gateway.store.redis.address import Address
 from gateway.store.redis.store import RedisStore
 from gateway.telemetry.files import LineFile, LineFiles
 from gateway.telemetry.metrics.families import Metrics
@@ -59,17 +60,20 @@ class App:
         control: Control | None = None,
         metrics: Metrics | None = None,
         store: Callable[[StoreSettings], Store] | None = None,
+        memory: str = "",
     ) -> None:
         """Opens nothing but `files`. Raises ConfigError with all that plugins and upstreams refuse of their settings.
 
         `upstream` makes each upstream from its name and settings, `store` the store from its own, `outbound` asks other services, in place
         of real ones: a rehearsal's are stubs. The store of `before`, and its upstreams, live on in this one where they would be made of
         the same; so do its metrics, its `files`, without which lines for a file go to `write_line`, too, and its `control`, which plugins
-        ask. `exporter` makes what sends spans; without it, as in a rehearsal, they are sent nowhere.
+        ask. `exporter` makes what sends spans; without it, as in a rehearsal, they are sent nowhere. `memory` is the socket of the process
+        that hosts `memory://` for several; without it that is this one.
         """
         self.policy = policy
         self.running = Running()
         self.clock = clock  # seconds, monotonic
+        self._memory: str = memory if before is None else before._memory
         self.store: Store = self._store(store or self._new_store, before)
         self._blocks = Blocks(self.store.shared_set(BLOCKS), time.time)
         self.control: Control = before.control if before is not None else control or Control()
@@ -195,7 +199,9 @@ class App:
 
     def _new_store(self, settings: StoreSettings) -> Store:
         address = settings.redis
-        return MemoryStore(self.clock, wall=time.time) if address is None else RedisStore(address, settings.on_failure)
+        if address is None and not self._memory:
+            return MemoryStore(self.clock, wall=time.time)
+        return RedisStore(address or Address(path=self._memory, called=ADDRESS), settings.on_failure)
 
     def _where_spans_go(self) -> Destination | None:
         try:

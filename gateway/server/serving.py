@@ -28,11 +28,13 @@ class Serving:
     front: Front
     policies: Succession
 
-    def __init__(self, policy: Policy, load: Load, metrics: Metrics, control: Control | None = None, *, most: int = sys.maxsize) -> None:
-        """Raises ConfigError. `load` reads the policy again; `most` bytes of log lines are written at once."""
+    def __init__(
+        self, policy: Policy, load: Load, metrics: Metrics, control: Control | None = None, *, most: int = sys.maxsize, memory: str = ""
+    ) -> None:
+        """Raises ConfigError. `load` reads the policy again; `most` bytes of log lines are written at once; `memory` as App has it."""
         self.lines = LineWriter(sys.stdout.fileno(), most)
         self.files = LineFiles()
-        self.app = App(policy, self.lines.write, files=self.files, exporter=exporter, metrics=metrics, control=control)
+        self.app = App(policy, self.lines.write, files=self.files, exporter=exporter, metrics=metrics, control=control, memory=memory)
         self._compiler = Compiler(load, policy, self.lines.write)
         self._watchdog = Watchdog()
         self._sampler: Sampler | None = None

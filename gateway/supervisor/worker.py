@@ -134,7 +134,7 @@ class Worker:
             adopt(arguments["levels"])
             number = arguments["number"]
             metrics = Metrics(SlotFile(slot_file(Path(orders.metrics), number)))
-            self.serving = serving = Serving(policy, again, metrics, self._above, most=at_once(sys.stdout.fileno()))
+            self.serving = serving = Serving(policy, again, metrics, self._above, most=at_once(sys.stdout.fileno()), memory=orders.memory)
             listeners = [one.listener() for one in orders.sockets]
             serving.open(listeners, orders.bound)
             await serving.start()
