@@ -15,10 +15,11 @@ from tempfile import TemporaryDirectory
 
 import uvloop
 
-from gateway.store.contract import Limits, LimitSpec
+from gateway.store.contract import Limits, LimitSpec, settled
 from gateway.store.memory import MemoryStore
 from gateway.store.redis.address import parse
 from gateway.store.redis.store import RedisStore
+from tests.store.hosting import Hosted
 from tests.store.servers import Server
 
 HOUR = 3600.0
@@ -81,6 +82,30 @@ async def cpu(request: Callable[[str], Awaitable[None]]) -> tuple[float, float]:
         best = min(best, (time.process_time() - used) * 1e6 / total)
         fastest = max(fastest, total / (time.perf_counter() - begun))
     return best, fastest
+
+
+def memory(pid: int) -> int:
+    """Bytes that a process holds."""
+    return int(Path(f"/proc/{pid}/status").read_text().partition("VmRSS:")[2].split()[0]) << 10
+
+
+async def hosted(folder: Path) -> None:
+    """A store that a process hosts for several workers; this is one of them."""
+    server = Hosted(folder).start()
+    store = RedisStore(parse(server.url))
+    await store.start()
+    await sure(store)
+    bare, _ = await cpu(nothing)
+    for name, spec in (("hosted, 5 %", LimitSpec("ahead", 10**6, HOUR, max_over=0.05)), ("hosted, exact", LimitSpec("exact", 10**6, HOUR))):
+        used, rate = await cpu(asks(store.limits([spec])))
+        print(f"{name:32} {used - bare:+6.1f} us of CPU, {rate:,.0f} requests a second")
+    assert server.process is not None
+    before, limits = memory(server.process.pid), store.limits([LimitSpec("size", 100, HOUR)])
+    for n in range(0, 200_000, 1000):
+        await asyncio.gather(*[settled(limits.hit([f"{n >> 8}.{m}.10.10"])) for m in range(1000)])
+    print(f"{'a key hosted, sliding':32} {(memory(server.process.pid) - before) / 200_000:6.0f} bytes")
+    await store.stop()
+    server.close()
 
 
 async def frozen(server: Server, limits: Limits) -> tuple[int, int, float]:
@@ -148,6 +173,7 @@ def main() -> None:
         server = Server(Path(folder)).start()
         try:
             uvloop.run(shared(server))
+            uvloop.run(hosted(Path(folder)))
         finally:
             server.kill()
 
