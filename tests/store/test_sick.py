@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,7 +18,7 @@ import uvloop
 
 from gateway.errors import Unavailable
 from gateway.store.contract import Decision, LimitSpec, StoreAway, settled
-from gateway.store.redis.address import parse
+from gateway.store.redis.address import Address, parse
 from gateway.store.redis.limits import RedisLimits
 from gateway.store.redis.store import RedisStore
 from tests.store.servers import Server
@@ -42,8 +43,8 @@ def server(folder: Path) -> Iterator[Server]:
 
 
 @asynccontextmanager
-async def opened(url: str, **options: str) -> AsyncIterator[RedisStore]:
-    store = RedisStore(parse(url), **options)  # type: ignore[arg-type]
+async def opened(url: str | Address) -> AsyncIterator[RedisStore]:
+    store = RedisStore(parse(url) if isinstance(url, str) else url)
     await store.start()
     try:
         yield store
@@ -439,7 +440,7 @@ async def test_sentinels(folder: Path) -> None:
     first = Server(folders[0], "valkey", port=ports[0]).start()
     second = Server(folders[1], "valkey", "--replicaof", "127.0.0.1", str(ports[0]), port=ports[1]).start()
     (folders[2] / "conf").write_text(
-        f"port {ports[2]}\nsentinel monitor mymaster 127.0.0.1 {ports[0]} 1\nsentinel down-after-milliseconds mymaster 200\n"
+        f"port {ports[2]}\nrequirepass watchful\nsentinel monitor mymaster 127.0.0.1 {ports[0]} 1\nsentinel down-after-milliseconds mymaster 200\n"
         "sentinel failover-timeout mymaster 1000\n"
     )
     from tests.store.servers import BINARIES
@@ -450,14 +451,17 @@ async def test_sentinels(folder: Path) -> None:
     try:
         await until(lambda: f"slave0:ip=127.0.0.1,port={ports[1]},state=online".encode() in first.say("INFO"), 10)  # type: ignore[operator]
         await asyncio.sleep(1.5)  # the sentinel asks its master for replicas when it begins
-        async with opened(f"redis+sentinel://127.0.0.1:1,127.0.0.1:{ports[2]}/mymaster") as store:
+        sentinels = replace(parse(f"redis+sentinel://127.0.0.1:1,127.0.0.1:{ports[2]}/mymaster"), sentinel_password="watchful")
+        async with opened(sentinels) as store:
             assert store.state().is_up, store.state().why
             assert (await hit(store, EXACT)).remaining == 10_000 - 1
             first.kill()
             await until(lambda: store.state().is_up and b"role:master" in second.say("INFO", "replication"), 20)  # type: ignore[operator]
             assert (await hit(store, EXACT)).remaining <= 10_000 - 1
-        async with opened(f"redis+sentinel://127.0.0.1:{ports[2]}/other") as store:
+        async with opened(replace(sentinels, master="other")) as store:
             assert "knows no other" in store.state().why
+        async with opened(replace(sentinels, sentinel_password="")) as store:
+            assert "it wants a password" in store.state().why and "watchful" not in store.state().why
     finally:
         process.kill()
         await process.wait()
