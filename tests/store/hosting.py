@@ -25,8 +25,14 @@ class Hosted:
         return f"unix://{self.path}"
 
     def start(self) -> Hosted:
+        """Returns when it answers."""
         passed = (self._listening.fileno(), self._theirs.fileno())
         self.process = subprocess.Popen([sys.executable, "-m", "gateway.store.hosted.process", *map(str, passed)], pass_fds=passed)
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(20)
+            line.connect(self.path)
+            line.sendall(b"*1\r\n$4\r\nPING\r\n")
+            assert line.recv(100) == b"$4\r\nPONG\r\n"
         return self
 
     def freeze(self) -> None:

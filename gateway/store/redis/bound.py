@@ -31,7 +31,8 @@ class Bound:
         self.views = Views(spec, max_keys)
         self.folded = 0
         self._over = spec.max_over * spec.limit
-        self._arguments = (self.mirror.code, spec.limit, max(1, round(spec.window * 1e6)))
+        self.window = max(1, round(spec.window * 1e6))  # microseconds
+        self._arguments = (self.mirror.code, b"%d" % spec.limit, b"%d" % self.window)  # as they are sent
         self._suffix = b"}:%s%d:%s" % (self.mirror.code, VERSION, digest(repr(spec.counts), 6).encode())
 
     def name(self, key: str) -> bytes:

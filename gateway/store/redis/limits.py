@@ -90,22 +90,22 @@ class Asked:
 class RedisLimits:
     """Limits at one Redis; see the module for what they promise."""
 
-    __slots__ = ("__weakref__", "_bounds", "_is_exact", "_nearest", "link", "specs", "telling")
+    __slots__ = ("__weakref__", "_bounds", "_is_exact", "_single", "link", "specs", "telling")
 
     def __init__(self, bounds: tuple[Bound, ...], link: Link, telling: Telling) -> None:
         self.specs = tuple(bound.spec for bound in bounds)
         self.link = link
         self.telling = telling
         self._bounds = bounds
-        self._nearest = bounds[0] if len(bounds) == 1 and bounds[0].spec.max_over else None
+        self._single = bounds[0] if len(bounds) == 1 else None
         self._is_exact = not all(spec.max_over for spec in self.specs)
 
     def hit(self, keys: Sequence[str], cost: int = 1) -> Soon[Decisions]:
         link, bounds = self.link, self._bounds
         now = link.now()
-        if self._nearest is not None and (near := self._admit(self._nearest, keys[0], cost, now)) is not None:
-            return (near,)
-        costs = [cost] if cost == 1 and len(bounds) == 1 else [min(cost, bound.spec.limit) for bound in bounds]
+        if self._single is not None and link.is_up:
+            return self._hit_one(self._single, keys[0], cost if cost == 1 else min(cost, self._single.spec.limit), now)
+        costs = [min(cost, bound.spec.limit) for bound in bounds]
         if not link.is_up:
             return self.alone([bound.view(key, now) for bound, key in zip(bounds, keys, strict=True)], costs, now)
         views, is_near, is_refused = [], True, False
@@ -135,21 +135,27 @@ class RedisLimits:
         asked.send()
         return asked.future
 
-    def _admit(self, bound: Bound, key: str, cost: int, now: int) -> Decision | None:
-        """What most requests of a single limit that is decided ahead come to, by the shortest way; None: not so."""
+    def _hit_one(self, bound: Bound, key: str, cost: int, now: int) -> Soon[Decisions]:
+        """What a request comes to under a single limit, as most are: the same as under several, by the shortest way."""
         view = bound.views.find(key, now)
         if view is None:
-            return None
-        mirror = bound.mirror
-        mirror.roll(view, now)
-        ours = view.unsent + view.in_flight + cost
-        if ours > bound.ahead(now) or not mirror.fits(view, now, ours):
-            return None
-        view.unsent += cost
-        view.last = now
-        if not view.is_queued:
-            self.telling.add(bound, view)
-        return mirror.decision(view, now, ours, True, cost)
+            view = View(key)
+        else:
+            mirror = bound.mirror
+            mirror.roll(view, now)
+            ours = view.unsent + view.in_flight + cost
+            if not mirror.fits(view, now, ours):
+                if self._may_refuse(bound, view, now):
+                    return (mirror.decision(view, now, ours - cost, False, cost),)
+            elif ours <= bound.ahead(now):
+                view.unsent += cost
+                view.last = now
+                if not view.is_queued:
+                    self.telling.add(bound, view)
+                return (mirror.decision(view, now, ours, True, cost),)
+        asked = Asked(self, self._bounds, [view], [cost], now)
+        asked.send()
+        return asked.future
 
     def refund(self, keys: Sequence[str], cost: int = 1, age: float = 0.0) -> None:
         now = self.link.now()

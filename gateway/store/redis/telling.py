@@ -87,7 +87,7 @@ class Telling:
         """What was admitted in the window before this one belongs there."""
         older, view.older = view.older, 0
         _, arguments = bound.take(View(view.key), now, 0)
-        arguments[3:5] = older, now - arguments[2]
+        arguments[3:5] = older, now - bound.window
 
         def done(reply: Any) -> None:
             if not isinstance(reply, list):
