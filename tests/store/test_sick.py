@@ -442,7 +442,8 @@ async def test_sentinels(folder: Path) -> None:
     first = Server(folders[0], "valkey", port=ports[0]).start()
     second = Server(folders[1], "valkey", "--replicaof", "127.0.0.1", str(ports[0]), port=ports[1]).start()
     (folders[2] / "conf").write_text(
-        f"port {ports[2]}\nrequirepass watchful\nsentinel monitor mymaster 127.0.0.1 {ports[0]} 1\nsentinel down-after-milliseconds mymaster 200\n"
+        f"port {ports[2]}\nrequirepass watchful\nsentinel monitor mymaster 127.0.0.1 {ports[0]} 1\n"
+        "sentinel down-after-milliseconds mymaster 200\n"
         "sentinel failover-timeout mymaster 1000\n"
     )
     from tests.store.servers import BINARIES
