@@ -35,8 +35,9 @@ from gateway.running import Running
 from gateway.span import Traces
 from gateway.stamp import Stamp, stamp
 from gateway.store.contract import Store
-from gateway.store.memory import MemoryStore
+from gateway.store.memory import ADDRESS, MemoryStore
 from gateway.store.operations import BLOCKS
+from gateway.store.redis.address import Address
 from gateway.store.redis.store import RedisStore
 from gateway.telemetry.files import LineFile, LineFiles
 from gateway.telemetry.metrics.families import Metrics
@@ -68,17 +69,20 @@ class App:
         metrics: Metrics | None = None,
         store: Callable[[StoreSettings], Store] | None = None,
         jobs: Callable[[JobsSettings], JobStore] | None = None,
+        memory: str = "",
     ) -> None:
         """Opens nothing but `files`. Raises ConfigError with all that plugins and upstreams refuse of their settings.
 
         `upstream` makes each upstream from its name and settings, `store` and `jobs` the stores from theirs, `outbound` asks other
         services, in place of real ones: a rehearsal's are stubs. The stores of `before`, and its upstreams, live on in this one where
         they would be made of the same; so do its metrics, its `files`, without which lines for a file go to `write_line`, too, and its
-        `control`, which plugins ask. `exporter` makes what sends spans; without it, as in a rehearsal, they are sent nowhere.
+        `control`, which plugins ask. `exporter` makes what sends spans; without it, as in a rehearsal, they are sent nowhere. `memory`
+        is the socket of the process that hosts `memory://` for several; without it that is this one.
         """
         self.policy = policy
         self.running = Running()
         self.clock = clock  # seconds, monotonic
+        self._memory: str = memory if before is None else before._memory
         self.store: Store = self._store(store or self._new_store, before)
         self._time = time.time if clock is time.monotonic else clock  # a rehearsal's clock counts it itself
         self.control: Control = before.control if before is not None else control or Control()
@@ -250,7 +254,7 @@ class App:
             self.running.inherited_cache = before.cache
             return before.cache
         limit, siblings = self.policy.cache.memory, Siblings(self.control)
-        if isinstance(self.store, RedisStore):
+        if isinstance(self.store, RedisStore) and self.policy.store.redis is not None:
             link = self.store.link
             self.running.cache = made = RedisCache(link.address, limit, lambda: link.gateways, siblings=siblings)
             return made
@@ -258,7 +262,9 @@ class App:
 
     def _new_store(self, settings: StoreSettings) -> Store:
         address = settings.redis
-        return MemoryStore(self.clock, wall=time.time) if address is None else RedisStore(address, settings.on_failure)
+        if address is None and not self._memory:
+            return MemoryStore(self.clock, wall=time.time)
+        return RedisStore(address or Address(path=self._memory, called=ADDRESS), settings.on_failure)
 
     def _where_spans_go(self) -> Destination | None:
         try:

@@ -37,7 +37,6 @@ RULES: tuple[Rule, ...] = (
     identity.weak_secret,
     identity.idle_method,
     identity.spoofable_identity,
-    protection.unshared_memory,
     protection.endless_redirect,
     protection.replayed_unchanged,
     protection.unguarded_cookie,

@@ -12,7 +12,15 @@ from gateway.config.position import Path
 from gateway.config.secrecy import is_secret_key, is_secret_text
 from gateway.errors import Mistake, SecretMistake
 
-KEEPING: tuple[Path, ...] = (("server", "admin"), ("server", "debug"), ("store", "password"), ("store", "url"), ("telemetry",), ("jobs",))
+KEEPING: tuple[Path, ...] = (
+    ("server", "admin"),
+    ("server", "debug"),
+    ("store", "password"),
+    ("store", "sentinel_password"),
+    ("store", "url"),
+    ("telemetry",),
+    ("jobs",),
+)
 """Where a policy holds secrets, beside its plugins. Keys below `tls` are names of files."""
 _PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s$]+@")
 _DEFAULT = re.compile(r"\$\{\w+:-[^}]+\}")

@@ -6,28 +6,9 @@ from collections.abc import Iterator
 
 from gateway.audit.subject import Lane, Subject, settings
 from gateway.config.policy import EntrySettings
-from gateway.config.sharing import memories_apart
 from gateway.errors import Mistake
 
 SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
-
-
-def unshared_memory(subject: Subject) -> Iterator[Mistake]:
-    """Each of several workers remembers for itself what was done before.
-
-    With `memory://` a repetition that comes to another worker is carried out again, and a signature counts once in each. Use Redis, or let
-    one process do everything.
-
-        server:
-          workers: 4
-        plugins:
-          - idempotency
-    """
-    for entry in memories_apart(subject.policy):
-        yield entry.position.mistake(
-            "with memory:// each worker remembers for itself, and what was sent to another is new to it",
-            "write store: {url: redis://...}, or workers: 1",
-        )
 
 
 def endless_redirect(subject: Subject) -> Iterator[Mistake]:

@@ -11,7 +11,10 @@ from gateway.store.algorithms import Limiter
 from gateway.store.contract import Decisions, LimitSpec, OnFailure, StoreAway, StoreState
 from gateway.store.memory import MemoryLeases, MemoryLimits, MemoryStore
 from gateway.store.redis.limits import AGAIN
-from gateway.store.redis.link import GRACE, PATIENCE, STALL
+from gateway.store.redis.link import GRACE, LOOK, LOOKS
+
+STALL = LOOK * LOOKS + GRACE
+"""Seconds after which a store that does not answer is taken to be away."""
 
 Condition = Literal["up", "down", "slow", "full"]
 """It answers; no connection; connected, and no answer in time; it answers, and takes nothing more (Redis at its maxmemory)."""
@@ -43,10 +46,10 @@ class RehearsedStore(MemoryStore):
 
     _condition: Condition = "up"
 
-    def fails(self, patience: float = STALL + GRACE, *, reads: bool = False) -> bool:
-        """Whether a question goes unanswered, for which so many seconds pass unless the store is known to be away."""
+    def fails(self, *, reads: bool = False) -> bool:
+        """Whether a question goes unanswered, for which time passes unless the store is known to be away."""
         if self._condition == "slow" and not self._is_known_away:
-            self._rehearsed.advance(patience)
+            self._rehearsed.advance(STALL)
             self._is_known_away = True
         return self._condition not in ("up", "full") or (self._condition == "full" and not reads)
 
@@ -76,6 +79,10 @@ class RehearsedStore(MemoryStore):
         self._ask(reads=True)  # what is full takes this, too
         return await super().delete(key)
 
+    async def swap(self, key: str, old: bytes, new: bytes | None, seconds: float | None = None) -> bool:
+        self._ask(reads=new is None)
+        return await super().swap(key, old, new, seconds)
+
     def _ask(self, *, reads: bool = False) -> None:
         if self.fails(reads=reads):
             raise StoreAway(WHY[self._condition])
@@ -88,16 +95,15 @@ class RehearsedStore(MemoryStore):
 class RehearsedLimits(MemoryLimits):
     """By `on_failure` while the store fails."""
 
-    __slots__ = ("_failures", "_patience", "_store")
+    __slots__ = ("_failures", "_store")
 
     def __init__(self, specs: tuple[LimitSpec, ...], limiters: tuple[Limiter, ...], store: RehearsedStore) -> None:
         super().__init__(specs, limiters)
         self._store = store
         self._failures = tuple(spec.on_failure or store.on_failure for spec in specs)
-        self._patience = PATIENCE if all(spec.max_over for spec in specs) else STALL + GRACE
 
     def hit(self, keys: Sequence[str], cost: int = 1) -> Decisions:
-        if not self._store.fails(self._patience):
+        if not self._store.fails():
             return super().hit(keys, cost)
         if "closed" in self._failures:
             raise self._store.refusal()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from gateway.app import App
 from gateway.config.policy import Policy
@@ -17,6 +19,7 @@ from gateway.server.succession import Succession
 from gateway.state.record import State
 from gateway.telemetry.files import LineFiles
 from gateway.telemetry.lines import LineWriter
+from gateway.telemetry.log import LogHandler
 from gateway.telemetry.metrics.families import Metrics
 from gateway.telemetry.tracing.destination import exporter
 from gateway.telemetry.watchdog import Watchdog
@@ -28,11 +31,11 @@ class Serving:
     front: Front
     policies: Succession
 
-    def __init__(self, policy: Policy, load: Load, metrics: Metrics, control: Control | None = None, *, most: int = sys.maxsize) -> None:
-        """Raises ConfigError. `load` reads the policy again; `most` bytes of log lines are written at once."""
-        self.lines = LineWriter(sys.stdout.fileno(), most)
+    def __init__(self, policy: Policy, load: Load, metrics: Metrics, control: Control | None = None, *, memory: str = "") -> None:
+        """Raises ConfigError. `load` reads the policy again; `memory` as App has it."""
+        self.lines = LineWriter(sys.stdout.fileno())
         self.files = LineFiles()
-        self.app = App(policy, self.lines.write, files=self.files, exporter=exporter, metrics=metrics, control=control)
+        self.app = App(policy, self.lines.write, files=self.files, exporter=exporter, metrics=metrics, control=control, memory=memory)
         self._compiler = Compiler(load, policy, self.lines.write)
         self._watchdog = Watchdog()
         self._sampler: Sampler | None = None
@@ -54,6 +57,10 @@ class Serving:
         tune_collector()
         self._sampler = Sampler(self.front, reloads)
         self._sampler.follow_log("access", lambda: self.lines.dropped + self.files.dropped)
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, LogHandler) or handler.name == "sentry":
+                self._sampler.follow_log(handler.name or "", partial(getattr, handler, "dropped"))
+        self._sampler.follow_watchdog(self._watchdog)
         self._sampler.start()
 
     async def stop(self) -> None:

@@ -9,12 +9,10 @@ from weakref import WeakSet, WeakValueDictionary
 from gateway.store.algorithms import Limiter
 from gateway.store.algorithms import limiter as limiter_of
 from gateway.store.contract import Decision, Decisions, LimitSpec, Member, OnFailure, StoreAway, StoreState
+from gateway.store.values import NoRoom, Values
 
 MAX_KEYS = 1_000_000
 """Keys one limiter tells apart: at some 200 bytes each, what one process can spare."""
-MAX_VALUES = 100_000
-MAX_BYTES = 256 << 20
-"""Of all small values together."""
 SWEEP = 1.0
 """Seconds between two looks for values whose time is over."""
 ADDRESS = "memory://"
@@ -34,9 +32,7 @@ class MemoryStore:
         self._leases: WeakValueDictionary[tuple[str, int], MemoryLeases] = WeakValueDictionary()
         self._bound: WeakSet[MemoryLimits] = WeakSet()
         self._sets: dict[str, MemorySet] = {}
-        self._values: dict[str, tuple[bytes, float | None]] = {}
-        self._size = 0  # bytes of these
-        self._swept = -SWEEP  # when those whose time is over were last looked for
+        self._values: Values[str] = Values(clock, SWEEP)
 
     @property
     def keys(self) -> int:
@@ -68,49 +64,25 @@ class MemoryStore:
         return self._sets.setdefault(name, MemorySet(self.wall))
 
     async def get(self, key: str) -> bytes | None:
-        value, until = self._values.get(key, (None, None))
-        if until is not None and until <= self.clock():
-            self._drop(key)
-            return None
-        return value
+        return self._values.get(key)
 
     async def set(self, key: str, value: bytes, seconds: float | None = None, *, only_new: bool = False) -> bool:
-        if only_new and await self.get(key) is not None:
+        if only_new and self._values.get(key) is not None:
             return False
-        if not self._has_room(key, value):
-            self._sweep()
-            if not self._has_room(key, value):
-                raise StoreAway(f"there is room for {MAX_VALUES} values and {MAX_BYTES >> 20} MiB of them in memory, and it is taken")
-        self._drop(key)
-        self._values[key] = (value, None if seconds is None else self.clock() + seconds)
-        self._size += len(value)
+        try:
+            self._values.put(key, value, seconds)
+        except NoRoom as error:
+            raise StoreAway(str(error)) from None
         return True
 
-    def _has_room(self, key: str, value: bytes) -> bool:
-        found = self._values.get(key)
-        more = len(value) - (0 if found is None else len(found[0]))
-        return len(self._values) + (found is None) <= MAX_VALUES and self._size + more <= MAX_BYTES
-
-    def _sweep(self) -> None:
-        """Those whose time is over make room; looked for once in a while, for while there is no room everybody asks."""
-        now = self.clock()
-        if now >= self._swept + SWEEP:
-            self._swept = now
-            for name in [name for name, kept in self._values.items() if kept[1] is not None and kept[1] <= now]:
-                self._drop(name)
-
-    def _drop(self, key: str) -> None:
-        self._size -= len(self._values.pop(key, (b"", None))[0])
-
     async def delete(self, key: str) -> bool:
-        was_there = await self.get(key) is not None
-        self._drop(key)
-        return was_there
+        return self._values.delete(key)
 
     async def swap(self, key: str, old: bytes, new: bytes | None, seconds: float | None = None) -> bool:
-        if await self.get(key) != old:
-            return False
-        return await (self.delete(key) if new is None else self.set(key, new, seconds))
+        try:
+            return self._values.swap(key, old, new, seconds)
+        except NoRoom as error:
+            raise StoreAway(str(error)) from None
 
     def bound(self) -> tuple[MemoryLimits, ...]:
         return tuple(self._bound)

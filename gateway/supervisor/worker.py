@@ -40,7 +40,6 @@ from gateway.supervisor.stack import STACK
 from gateway.telemetry.levels import adopt
 from gateway.telemetry.metrics.families import Metrics
 from gateway.telemetry.metrics.slots import SlotFile, slot_file
-from gateway.telemetry.whole import at_once
 
 log = logging.getLogger("gateway")
 
@@ -138,7 +137,7 @@ class Worker:
             adopt(arguments["levels"])
             number = arguments["number"]
             metrics = Metrics(SlotFile(slot_file(Path(orders.metrics), number)))
-            self.serving = serving = Serving(policy, again, metrics, self._above, most=at_once(sys.stdout.fileno()))
+            self.serving = serving = Serving(policy, again, metrics, self._above, memory=orders.memory)
             listeners = [one.listener() for one in orders.sockets]
             serving.open(listeners, orders.bound)
             await serving.start()

@@ -64,6 +64,7 @@ class SentryHandler(logging.Handler):
             max_breadcrumbs=0,
             spotlight=False,
         )
+        self.name = "sentry"
         self._mask = mask
         self._clock = clock
         self._tokens = float(RATE)

@@ -18,10 +18,12 @@ ALL = pytest.mark.parametrize("algorithm", ["sliding", "log", "token_bucket", "f
 HOUR = 3600.0
 
 
-@pytest.fixture(params=["memory", "valkey", "redis"])
+@pytest.fixture(params=["memory", "valkey", "redis", "hosted"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     made: Store = MemoryStore(Clock(1_767_225_600.0))
-    if request.param != "memory":
+    if request.param == "hosted":
+        made = RedisStore(parse(request.getfixturevalue("hosted").url))
+    elif request.param != "memory":
         server: Server = request.getfixturevalue(f"{request.param}_server")
         server.say("FLUSHALL")
         made = RedisStore(parse(server.url))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from gateway.store import memory
 from gateway.store.contract import StoreAway
 from gateway.store.memory import MemoryStore
+from gateway.store.values import Values
 from gateway.testing import Clock
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    monkeypatch.setattr(memory, "MAX_VALUES", 4)
-    monkeypatch.setattr(memory, "MAX_BYTES", 100)
+    monkeypatch.setattr(memory, "Values", partial(Values, most=4, size=100))
     return Clock()
 
 

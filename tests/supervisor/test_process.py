@@ -343,12 +343,6 @@ async def test_a_plugin_that_cannot_start_ends_the_gateway(tmp_path: Path) -> No
     assert "Traceback" not in process.log and "listening" not in process.log
 
 
-async def test_limits_in_memory_are_told_to_be_each_worker_s_own(tmp_path: Path) -> None:
-    text = policy("http://127.0.0.1:1", plugins=", rate_limit: {limit: 5, window: 1m}")
-    async with workers(text, tmp_path) as gateway:
-        assert "with memory:// each worker counts for itself: up to 2 times a rate_limit gets through" in gateway.log
-
-
 # Reloads
 
 

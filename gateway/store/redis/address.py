@@ -27,8 +27,11 @@ class Address:
     sentinels: tuple[tuple[str, int], ...] = ()
     master: str = ""
     sentinel_password: str = field(default="", repr=False)
+    called: str = ""  # what it is told as, in place of where it is
 
     def __str__(self) -> str:
+        if self.called:
+            return self.called
         if self.path:
             return f"unix://{self.path}" + (f"?db={self.db}" if self.db else "")
         scheme = "rediss" if self.tls else "redis"
