@@ -40,7 +40,7 @@ from gateway.errors import (
 from gateway.exchange import Attempt, End, Entity, Exchange, Headers, Reply, new_id
 from gateway.pii import Mask
 from gateway.span import Event, Span, Traces, Value
-from gateway.store.contract import Algorithm, Decision, Decisions, LimitSpec, OnFailure, Period, Soon, Store, StoreAway
+from gateway.store.contract import Algorithm, Cost, Decision, Decisions, LimitSpec, OnFailure, Period, Soon, Store, StoreAway
 from gateway.template import folded_segments
 from gateway.tracecontext import RANDOM, SAMPLED, Parent, parent, tracestate
 
@@ -55,6 +55,7 @@ __all__ = [
     "BadRequest",
     "CallFailed",
     "ControlError",
+    "Cost",
     "Counter",
     "Decision",
     "Decisions",
