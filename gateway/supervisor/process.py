@@ -32,7 +32,7 @@ from gateway.supervisor.drain import drain
 from gateway.supervisor.operations import Operations
 from gateway.supervisor.orders import Orders, sockets
 from gateway.supervisor.place import Place
-from gateway.supervisor.storekeeper import Storekeeper
+from gateway.supervisor.storekeeper import Storekeeper, storekeeping
 from gateway.supervisor.watchman import Watchman
 from gateway.telemetry.metrics.slots import forget
 
@@ -53,9 +53,8 @@ def supervise(policy: Policy, env_files: Sequence[str], folder: Path, *, watch: 
         sys.stderr.write(f"gateway: {error}\n")  # in one piece: the log is written by a thread
         return 1
     number = _size(policy)
-    with tempfile.TemporaryFile() as balance, _metrics_in(folder) as metrics, tempfile.TemporaryDirectory(prefix="gateway-") as private:
+    with tempfile.TemporaryFile() as balance, _metrics_in(folder) as metrics, storekeeping(number) as storekeeper:
         balance.truncate(size(number) * SLOT)
-        storekeeper = Storekeeper(Path(private)) if number > 1 else None
         orders = Orders(
             policy=str(policy.path),
             env_files=tuple(env_files),
