@@ -47,7 +47,7 @@ from gateway.jobs.handler import JobHandler, SenderSettings
 from gateway.jobs.queue import NoJobs
 from gateway.pii import Mask
 from gateway.span import Event, Span, Traces, Value
-from gateway.store.contract import Algorithm, Decision, Decisions, LimitSpec, OnFailure, Period, Soon, Store, StoreAway
+from gateway.store.contract import Algorithm, Cost, Decision, Decisions, LimitSpec, OnFailure, Period, Soon, Store, StoreAway
 from gateway.template import folded_segments
 from gateway.tracecontext import RANDOM, SAMPLED, Parent, parent, tracestate
 
@@ -66,6 +66,7 @@ __all__ = [
     "BadRequest",
     "CallFailed",
     "ControlError",
+    "Cost",
     "Counter",
     "Csp",
     "Dead",

@@ -26,6 +26,8 @@ class Decision(NamedTuple):
 
 
 Decisions = tuple[Decision, ...]
+Cost = int | Sequence[int]
+"""The same under all limits, or one for each."""
 T = TypeVar("T")
 Soon: TypeAlias = "T | Future[T]"
 """At hand, or on its way."""
@@ -71,13 +73,14 @@ class LimitSpec:
 class Limits(Protocol):
     """Several limits that one request must pass, decided together: a request that any refuses counts in none.
 
-    `keys` holds one key for each of `specs`. A request may cost more than one; what costs more than a limit's `limit` costs all of it.
+    `keys` holds one key for each of `specs`. A request may cost more than one, or something else under each of them; what costs more than a
+    limit's `limit` costs all of it.
     """
 
     @property
     def specs(self) -> tuple[LimitSpec, ...]: ...
 
-    def hit(self, keys: Sequence[str], cost: int = 1) -> Soon[Decisions]:
+    def hit(self, keys: Sequence[str], cost: Cost = 1) -> Soon[Decisions]:
         """Count one request if all allow it. Refused requests do not count.
 
         Raises Unavailable, here or in the future, when the store is away and a limit's `on_failure` is closed.
@@ -179,6 +182,13 @@ class Store(Protocol):
         """Never raises because the store is away."""
 
     async def stop(self) -> None: ...
+
+
+def costs_under(cost: Cost, specs: Sequence[LimitSpec]) -> list[int]:
+    """Under each limit, and never more than all of it."""
+    if isinstance(cost, int):
+        return [min(cost, spec.limit) for spec in specs]
+    return [min(own, spec.limit) for own, spec in zip(cost, specs, strict=True)]
 
 
 async def settled(soon: Soon[T] | Awaitable[T]) -> T:

@@ -8,7 +8,7 @@ from weakref import WeakSet, WeakValueDictionary
 
 from gateway.store.algorithms import Limiter
 from gateway.store.algorithms import limiter as limiter_of
-from gateway.store.contract import Decision, Decisions, LimitSpec, Member, OnFailure, StoreAway, StoreState
+from gateway.store.contract import Cost, Decision, Decisions, LimitSpec, Member, OnFailure, StoreAway, StoreState, costs_under
 from gateway.store.values import NoRoom, Values
 
 MAX_KEYS = 1_000_000
@@ -107,15 +107,15 @@ class MemoryLimits:
         self._limiters = limiters
         self._single = limiters[0].hit if len(limiters) == 1 else None
 
-    def hit(self, keys: Sequence[str], cost: int = 1) -> Decisions:
+    def hit(self, keys: Sequence[str], cost: Cost = 1) -> Decisions:
         if self._single is not None:
-            return (self._single(keys[0], cost if cost == 1 else min(cost, self.specs[0].limit)),)
-        costs = [min(cost, spec.limit) for spec in self.specs]
-        found = [limiter.peek(key, cost) for limiter, key, cost in zip(self._limiters, keys, costs, strict=True)]
+            return (self._single(keys[0], 1 if cost == 1 else costs_under(cost, self.specs)[0]),)
+        asked = list(zip(self._limiters, keys, costs_under(cost, self.specs), strict=True))
+        found = [limiter.peek(key, own) for limiter, key, own in asked]
         for decision in found:
             if not decision.allowed:
                 return tuple(found)
-        return tuple([limiter.hit(key, cost) for limiter, key, cost in zip(self._limiters, keys, costs, strict=True)])
+        return tuple([limiter.hit(key, own) for limiter, key, own in asked])
 
     def refund(self, keys: Sequence[str], cost: int = 1, age: float = 0.0) -> None:
         for spec, limiter, key in zip(self.specs, self._limiters, keys, strict=True):

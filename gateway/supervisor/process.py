@@ -10,7 +10,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 from gateway.config.policy import Policy
@@ -24,7 +23,7 @@ from gateway.server.reload import Reloader, reloader
 from gateway.server.setup import allow_files, await_signals, bind, write_log
 from gateway.state.record import running
 from gateway.supervisor.balance import SLOT, size
-from gateway.supervisor.child import spawned
+from gateway.supervisor.child import Child, spawned
 from gateway.supervisor.cores import cores
 from gateway.supervisor.counting import Counting
 from gateway.supervisor.crew import Crew, Decided
@@ -32,7 +31,7 @@ from gateway.supervisor.drain import drain
 from gateway.supervisor.operations import Operations
 from gateway.supervisor.orders import Orders, sockets
 from gateway.supervisor.place import Place
-from gateway.supervisor.storekeeper import Storekeeper
+from gateway.supervisor.storekeeper import Storekeeper, storekeeping
 from gateway.supervisor.watchman import Watchman
 from gateway.telemetry.metrics.slots import forget
 
@@ -53,9 +52,8 @@ def supervise(policy: Policy, env_files: Sequence[str], folder: Path, *, watch: 
         sys.stderr.write(f"gateway: {error}\n")  # in one piece: the log is written by a thread
         return 1
     number = _size(policy)
-    with tempfile.TemporaryFile() as balance, _metrics_in(folder) as metrics, tempfile.TemporaryDirectory(prefix="gateway-") as private:
+    with tempfile.TemporaryFile() as balance, _metrics_in(folder) as metrics, storekeeping(number) as storekeeper:
         balance.truncate(size(number) * SLOT)
-        storekeeper = Storekeeper(Path(private)) if number > 1 else None
         orders = Orders(
             policy=str(policy.path),
             env_files=tuple(env_files),
@@ -99,7 +97,14 @@ async def _run(
 ) -> int:
     loop = asyncio.get_running_loop()
     control = Control()
-    spawn = partial(spawned, descriptors=orders.descriptors, control=control)
+    is_store_needed = storekeeper is not None and policy.store.redis is None
+
+    async def spawn(number: int) -> Child:
+        child = await spawned(number, orders.descriptors, control)
+        if storekeeper is not None and is_store_needed:
+            await storekeeper.begun()  # while the worker's process begins
+        return child
+
     crew = Crew(spawn, orders, Decided(policy.kept, Terms.of(policy)), Reading.of(policy, files(policy)))
     try:
         opened = ports(policy.server, lambda: _admin(crew.decided.terms), control)
@@ -120,10 +125,7 @@ async def _run(
     first = loop.create_task(signals.get())
     beside = [loop.create_task(watchman.run()), loop.create_task(counting.run())]
     if storekeeper is not None:
-        is_needed = policy.store.redis is None
-        beside.append(loop.create_task(storekeeper.run(is_needed), name="store"))
-        if is_needed:
-            await storekeeper.begun()
+        beside.append(loop.create_task(storekeeper.run(is_store_needed), name="store"))
     keeping = loop.create_task(_keep(places, reloads, opened, listen))
     await asyncio.wait([first, keeping, *beside], return_when=asyncio.FIRST_COMPLETED)
     for task in (keeping, *beside):

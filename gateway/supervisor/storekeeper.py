@@ -10,6 +10,9 @@ import contextlib
 import logging
 import socket
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 
@@ -111,3 +114,13 @@ class Storekeeper:
 
     def close(self) -> None:
         self._listening.close()
+
+
+@contextmanager
+def storekeeping(workers: int) -> Iterator[Storekeeper | None]:
+    """None for a single worker, which keeps the store in its own memory. Raises OSError."""
+    if workers == 1:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="gateway-") as folder, contextlib.closing(Storekeeper(Path(folder))) as storekeeper:
+        yield storekeeper

@@ -38,7 +38,8 @@ UNSEEN = {
     "what one part says of another": (
         "entry_once_twice", "env_secret_names", "route_no_answer", "route_no_upstreams", "route_parameters", "route_same_match",
         "route_only_limits", "route_upgrades_common", "route_without", "route_without_own", "server_ports_same", "server_recycle_alone",
-        "server_listen_twice", "store_alone", "store_ca", "store_no_master", "store_nowhere", "store_sentinel_password", "store_twice", "upstream_tls_pair",
+        "server_listen_twice", "store_alone", "store_ca", "store_no_master", "store_nowhere", "store_sentinel_password", "store_twice",
+        "upstream_tls_pair",
     ),
     "where a store is, inside a text": ("store_host", "store_sentinel", "store_url", "store_url_host"),
     "that a number is in range, inside a text": ("server_listen_ports", "settings_century", "upstream_numbers"),

@@ -41,11 +41,11 @@ def keeper(gateway: Gateway) -> int:
 
 async def test_one_limit_for_all_workers(tmp_path: Path) -> None:
     """To the request, also when a worker is killed meanwhile: what it had let through stays counted."""
-    async with RawUpstream(script) as upstream, workers(policy(upstream.url, 3, plugins=LIMIT), tmp_path) as gateway:
+    async with RawUpstream(script) as upstream, workers(policy(upstream.url, 2, plugins=LIMIT), tmp_path) as gateway:
         assert "memory:// is kept by a process of its own, for all workers" in gateway.log
         assert await burst(gateway, 30) == {200: 30}
         os.kill((await gateway.pids())[0], signal.SIGKILL)
-        await gateway.has(3)
+        await gateway.has(2)
         assert await burst(gateway, 60) == {200: 20, 429: 40}
         assert (await gateway.observe("/health"))["status"] == "ok"
         assert keeper(gateway)
@@ -56,7 +56,7 @@ async def test_one_limit_for_all_workers(tmp_path: Path) -> None:
 
 async def test_one_concurrency_for_all_workers(tmp_path: Path) -> None:
     plugins = ", concurrency: {limit: 2, shared: true}"
-    async with RawUpstream(script) as upstream, workers(policy(upstream.url, 3, plugins=plugins), tmp_path) as gateway:
+    async with RawUpstream(script) as upstream, workers(policy(upstream.url, 2, plugins=plugins), tmp_path) as gateway:
         assert await burst(gateway, 12, "/slow") == {200: 2, 503: 10}
         assert await burst(gateway, 1, "/slow") == {200: 1}
 

@@ -27,7 +27,7 @@ from typing import Any
 import hiredis
 
 from gateway.errors import Unavailable
-from gateway.store.contract import Decision, Decisions, Soon
+from gateway.store.contract import Cost, Decision, Decisions, Soon, costs_under
 from gateway.store.redis.bound import Bound
 from gateway.store.redis.link import Link
 from gateway.store.redis.scripts import LIMITS
@@ -100,16 +100,16 @@ class RedisLimits:
         self._single = bounds[0] if len(bounds) == 1 else None
         self._is_exact = not all(spec.max_over for spec in self.specs)
 
-    def hit(self, keys: Sequence[str], cost: int = 1) -> Soon[Decisions]:
+    def hit(self, keys: Sequence[str], cost: Cost = 1) -> Soon[Decisions]:
         link, bounds = self.link, self._bounds
         now = link.now()
         if self._single is not None and link.is_up:
-            return self._hit_one(self._single, keys[0], cost if cost == 1 else min(cost, self._single.spec.limit), now)
-        costs = [min(cost, bound.spec.limit) for bound in bounds]
+            return self._hit_one(self._single, keys[0], 1 if cost == 1 else costs_under(cost, self.specs)[0], now)
+        owns = costs_under(cost, self.specs)
         if not link.is_up:
-            return self.alone([bound.view(key, now) for bound, key in zip(bounds, keys, strict=True)], costs, now)
+            return self.alone([bound.view(key, now) for bound, key in zip(bounds, keys, strict=True)], owns, now)
         views, is_near, is_refused = [], True, False
-        for bound, key, own in zip(bounds, keys, costs, strict=True):
+        for bound, key, own in zip(bounds, keys, owns, strict=True):
             view = bound.views.find(key, now)
             if view is None:
                 view, is_near = View(key), False  # no room for what we know of it: Redis does
@@ -122,16 +122,16 @@ class RedisLimits:
                     is_near = False
             views.append(view)
         if is_refused:
-            known = zip(bounds, views, costs, strict=True)
+            known = zip(bounds, views, owns, strict=True)
             fits = [bound.mirror.fits(view, now, view.unsent + view.in_flight + own) for bound, view, own in known]
-            return told(bounds, views, costs, fits, now)
+            return told(bounds, views, owns, fits, now)
         if is_near:
-            for bound, view, own in zip(bounds, views, costs, strict=True):
+            for bound, view, own in zip(bounds, views, owns, strict=True):
                 view.unsent += own
                 view.last = now
                 self.telling.add(bound, view)
-            return told(bounds, views, costs, costs, now)
-        asked = Asked(self, bounds, views, costs, now)
+            return told(bounds, views, owns, owns, now)
+        asked = Asked(self, bounds, views, owns, now)
         asked.send()
         return asked.future
 
