@@ -82,7 +82,8 @@ def test_in_the_file_when_no_gateway_runs(policy: str, capsys: pytest.CaptureFix
     assert main(["jobs", "retry", "--state", "dead", *of]) == 0 and told(capsys) == "retried: 1\n"
     assert main(["jobs", "pause", "email", *of]) == 0 and told(capsys) == "paused: email\n"
     assert main(["jobs", "stats", *of]) == 0
-    assert told(capsys).splitlines()[1:] == ["email: 1 queued", "email: 1 delayed", "email: 1 parked", "paused: email"]
+    lines = [line.partition(", the oldest")[0] for line in told(capsys).splitlines()[1:]]
+    assert lines == ["email: 1 queued", "email: 1 delayed", "email: 1 parked", "paused: email"]
     assert main(["jobs", "resume", "email", *of]) == 0 and told(capsys) == "paused: nothing\n"
     assert main(["jobs", "purge", "--state", "parked", *of]) == 0 and told(capsys) == "purged: 1\n"
     assert main(["jobs", "list", "--state", "parked", *of]) == 0 and told(capsys) == "there are none\n"
@@ -133,10 +134,12 @@ def test_a_policy_without_jobs(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main(["jobs", "backup", "x.db", "--policy", str(path)]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_by_the_admin_port_of_the_gateway_that_runs(
-    policy: str, workers: int, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    policy: str, workers: int, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("tests.server.process.PATIENCE", 60.0)  # three processes that start on a busy machine
     [admin] = free_ports(1)
     Path(policy).write_text(POLICY % (admin, workers))
     async with running(Path(policy).read_text(), tmp_path) as gateway, aiohttp.ClientSession() as session:
@@ -149,7 +152,7 @@ async def test_by_the_admin_port_of_the_gateway_that_runs(
         [job] = json.loads(told(capsys))
         assert (job["type"], job["template"], job["state"]) == ("email", "welcome", "queued")
         await asked("resume", "email", policy)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not list(tmp_path.glob("outbox/*.eml")):
                 await asyncio.sleep(0.05)
         [mail] = tmp_path.glob("outbox/*.eml")

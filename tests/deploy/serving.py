@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -12,10 +13,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.deploy.files import ROOT
 from tests.server.process import GatewayProcess
 
 _ADDRESS = re.compile(r"^(  (?:listen|observe|admin): (?:{address: )?)(?:[\d.]+|\$\{[^}]+\}):(?:\d+|\$\{[^}]+\})", re.MULTILINE)
 _OBSERVE = re.compile(r"observe port on http://127\.0\.0\.1:(\d+)")
+
+
+TEMPLATES = "policy/templates"
 
 
 class Serving(NamedTuple):
@@ -28,6 +33,9 @@ async def serving(arguments: Sequence[str], policy: str, folders: Mapping[str, P
     """`policy` is written where the last argument says that it is. A folder of the manifest's is `folders[it]` here."""
     here = [moved(argument, folders) for argument in arguments]
     Path(here[-1]).write_text(_ADDRESS.sub(r"\g<1>127.0.0.1:0", moved(policy, folders)))
+    if TEMPLATES in policy:
+        shutil.copytree(ROOT / TEMPLATES, Path(here[-1]).parent / TEMPLATES)
+    env = {name: moved(value, folders) for name, value in env.items()}
     command = (sys.executable, "-m", "gateway", *here)
     started = await asyncio.create_subprocess_exec(*command, stdout=DEVNULL, stderr=PIPE, env={**os.environ, **env, "LC_ALL": "C"})
     process = GatewayProcess(started)
