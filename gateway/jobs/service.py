@@ -157,9 +157,10 @@ class JobService:
         if self._works and self._quiet_since is not None:
             self._works = False
             await self._runner.stop(max(0.0, self._quiet_since + self._drain - monotonic()))
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.wait([self._looking])
+        looking, self._looking = self._looking, None  # what it was cancelled with leads back here
+        if looking is not None:
+            looking.cancel()
+            await asyncio.wait([looking])
         stops: list[Callable[[], Any]] = [handler.stop for handler in reversed(self._started)]
         self._started.clear()
         if self._spooling is not None:

@@ -43,9 +43,10 @@ class Spooling:
         self._task = asyncio.get_running_loop().create_task(self._deliver(), name="spool")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        task, self._task = self._task, None  # what it was cancelled with leads back here
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
         await self._spool.database.stop()
 
     async def enqueue(self, job: NewJob) -> Enqueued:

@@ -156,8 +156,8 @@ async def test_a_lease_that_is_over_is_claimed_by_another(jobs: Subject) -> None
     assert await claimed(jobs, reclaims=False) == []  # after an outage
     (job,) = (await claim(jobs)).jobs
     assert job.attempt == 2
-    assert not await finish(jobs, "a", Done("late"), token="dead")
-    assert (await known(jobs, "a")).state == "active"
+    assert not await finish(jobs, "a", Done("late"), token="dead", sent=True)
+    assert (await known(jobs, "a")).state == "active" and (await known(jobs, "a")).notes == {}
     assert await finish(jobs, "a", Done("mine"))
     assert (await known(jobs, "a")).result == "mine"
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import logging
+import weakref
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -114,6 +117,24 @@ async def test_a_reload_keeps_what_would_be_made_of_the_same(tmp_path: Path) -> 
         assert reloaded("takes: 0.0", "takes: 0.1").jobs is not jobs
         assert reloaded("concurrency: 8", "concurrency: 9").jobs is not jobs
         assert reloaded("version: 1", "version: 1\ntelemetry: {pii: [email]}").jobs is not jobs
+
+
+@pytest.mark.parametrize("is_redis", [False, True])
+async def test_what_has_ended_holds_no_circles(tmp_path: Path, valkey: Server, is_redis: bool) -> None:
+    """The collector does not look at what is loaded."""
+    gc.collect()
+    gc.disable()
+    try:
+        async with started(tmp_path, url=valkey.url if is_redis else "") as (app, jobs):
+            jobs.work()
+            await jobs.queue.enqueue("note", 1)
+            await asyncio.sleep(0.05)
+            ended = weakref.ref(jobs)
+            del jobs, app
+        await asyncio.sleep(0)
+        assert ended() is None
+    finally:
+        gc.enable()
 
 
 class Full:

@@ -55,9 +55,10 @@ class Line:
         await tried.wait()
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        task, self._task = self._task, None  # what it was cancelled with leads back here
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
         self._drop("stopped")
 
     async def run(self, script: Script, *arguments: Any, within: float = PATIENCE) -> Any:

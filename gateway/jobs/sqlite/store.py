@@ -230,18 +230,16 @@ _QUEUED = "(state = 'queued' OR (state = 'delayed' AND run_at <= ?))"
 
 
 def _finish(db: sqlite3.Connection, one: Finish, token: str, now: float) -> bool:
-    if one.notes:
-        _note(db, one.id, one.notes)
     changed = change(one.outcome, now)
-    result = encoded(changed.result).decode()
-    return (
-        db.execute(
-            "UPDATE job SET state = ?, run_at = ?, reason = ?, result = ?, attempt = attempt - ?, token = '' "
-            "WHERE id = ? AND token = ? AND state = 'active'",
-            (changed.state, changed.run_at, changed.reason, result, changed.uncounted, one.id, token),
-        ).rowcount
-        > 0
-    )
+    values = (changed.state, changed.run_at, changed.reason, encoded(changed.result).decode(), changed.uncounted, one.id, token)
+    is_ours = db.execute(
+        "UPDATE job SET state = ?, run_at = ?, reason = ?, result = ?, attempt = attempt - ?, token = '' "
+        "WHERE id = ? AND token = ? AND state = 'active'",
+        values,
+    ).rowcount
+    if is_ours and one.notes:
+        _note(db, one.id, one.notes)
+    return bool(is_ours)
 
 
 def _note(db: sqlite3.Connection, id: str, notes: Mapping[str, Any]) -> bool:
