@@ -38,6 +38,10 @@ PATIENCE = 5.0
 """Seconds that a client waits for a job to be stored; it is stored all the same, when it takes longer."""
 LAST = 5.0
 """Seconds that the policy's end waits for jobs that are being stored."""
+LONGEST = 120
+"""Characters of a dedupe key that is kept as it is."""
+OUTCOMES = ("stored", "known", "parked", "lost", "late", "observed")
+"""late: the client had its answer before the job was stored; it counts once more when it is."""
 PARAMS = "request.params."
 _CLASS = re.compile(r"[1-5]xx")
 _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;|$)", re.IGNORECASE)
@@ -123,7 +127,11 @@ class Enqueue(Plugin[EnqueueSettings]):
         self._sources = expressions.Sources(tree.names | {"response.body"} if self._conditions else tree.names)
         self._is_before = settings.durability == "before_reply"
         self._storing: set[asyncio.Task[None]] = set()
-        self._count = host.metrics.counter("enqueue.jobs", "Jobs that answers gave rise to, by what became of them.", ("job", "outcome"))
+        jobs = host.metrics.counter("enqueue.jobs", "Jobs that answers gave rise to, by what became of them.", ("job", "outcome"))
+        self._count = {outcome: jobs.bind(job=settings.job, outcome=outcome) for outcome in OUTCOMES}
+        self._enqueue = partial(host.jobs.enqueue, settings.job, delay=settings.delay, priority=settings.priority)
+        if settings.cooldown is not None:
+            self._enqueue = partial(self._enqueue, dedupe_ttl=settings.cooldown)
         self._check()
 
     def _check(self) -> None:
@@ -176,11 +184,13 @@ class Enqueue(Plugin[EnqueueSettings]):
             values = {}
             missed.append(str(error))
         if self._conditions and not self._holds(values):
+            if missed:
+                ex.note("enqueue", job=self._settings.job, unread=missed[0])
             return
         unread = bool(missed)
         filled = self._tree.fill(values, missed)
         payload = filled["payload"]
-        dedupe = str(filled["dedupe"]) or self._cooling(payload)
+        dedupe = _key(str(filled["dedupe"])) or self._cooling(payload)
         why = "; ".join(missed[:1] if unread else missed)
         if self.host.mode == "observe":
             self._tell(ex, payload, why)
@@ -191,7 +201,7 @@ class Enqueue(Plugin[EnqueueSettings]):
         if self._is_before:
             _, late = await asyncio.wait((task,), timeout=PATIENCE)
             if late:
-                self._counted("late")
+                self._count["late"].add()
 
     async def _body(self, reply: Reply) -> bytes | None:
         """None when there is none to take fields from: also for an endless one that is no JSON."""
@@ -212,46 +222,36 @@ class Enqueue(Plugin[EnqueueSettings]):
         """A dedupe key of template and recipient; "" where there is no cooldown. The recipient is not to be read from it."""
         if self._settings.cooldown is None:
             return ""
-        return f"{self._settings.template}:{blake2b(repr(payload.get('to')).encode(), digest_size=16).hexdigest()}"
+        return f"{self._settings.template}:{_digest(repr(payload.get('to')))}"
 
     async def _store(self, ex: Exchange, payload: Any, dedupe: str, missed: str) -> None:
         """Never raises: whatever happens to the job, the answer stands."""
-        settings = self._settings
-        jobs = partial(self.host.jobs.enqueue, settings.job)
-        if settings.cooldown is not None:
-            jobs = partial(jobs, dedupe_ttl=settings.cooldown)
+        kind, template = self._settings.job, self._settings.template
         try:
-            stored = await jobs(
-                payload,
-                dedupe="" if missed else dedupe,
-                delay=settings.delay,
-                priority=settings.priority,
-                traceparent=_traceparent(ex),
-                request_id=ex.request_id,
-                parked=missed,
+            stored = await self._enqueue(
+                payload, dedupe="" if missed else dedupe, traceparent=_traceparent(ex), request_id=ex.request_id, parked=missed
             )
         except JobsAway:
-            self._counted("lost")  # who could not store it has told so
+            self._count["lost"].add()  # who could not store it has told so
             return
         except PayloadRefused as error:
-            self._counted("lost")
-            self.host.log.error(
-                "a job is refused: job=%s template=%s request_id=%s: %s", settings.job, settings.template, ex.request_id, error
-            )
+            self._count["lost"].add()
+            self.host.log.error("a job is refused: job=%s template=%s request_id=%s: %s", kind, template, ex.request_id, error)
             return
-        self._counted("parked" if missed else "stored" if stored.is_new else "known")
-        ex.note("enqueue", job=settings.job, id=stored.id, **({"parked": missed} if missed else {} if stored.is_new else {"known": True}))
+        except Exception:
+            self._count["lost"].add()
+            self.host.log.exception("a job is lost: job=%s template=%s request_id=%s", kind, template, ex.request_id)
+            return
+        self._count["parked" if missed else "stored" if stored.is_new else "known"].add()
+        ex.note("enqueue", job=kind, id=stored.id, **({"parked": missed} if missed else {} if stored.is_new else {"known": True}))
         if missed:
-            self.host.log.error("a job is parked: job=%s id=%s request_id=%s: %s", settings.job, stored.id, ex.request_id, missed)
+            self.host.log.error("a job is parked: job=%s id=%s request_id=%s: %s", kind, stored.id, ex.request_id, missed)
 
     def _tell(self, ex: Exchange, payload: Mapping[str, Any], missed: str) -> None:
         """What would have been stored, but for whom."""
-        self._counted("observed")
+        self._count["observed"].add()
         shown = self.host.mask.fields({name: value for name, value in payload.items() if name != "to"})
         ex.note("enqueue", observed=True, job=self._settings.job, **shown, **({"parked": missed} if missed else {}))
-
-    def _counted(self, outcome: str) -> None:
-        self._count.bind(job=self._settings.job, outcome=outcome).add()
 
 
 def _numbers(status: int | str) -> Iterable[int]:
@@ -270,6 +270,15 @@ def _field(body: Any, path: Iterable[str]) -> Any:
             return LATER
         body = body[name]
     return body
+
+
+def _key(text: str) -> str:
+    """A dedupe key as every store takes it: who has left a name of ten thousand letters has a job all the same."""
+    return text if len(text) <= LONGEST and text.isprintable() else _digest(text)
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode(errors="replace"), digest_size=16).hexdigest()
 
 
 def _traceparent(ex: Exchange) -> str:

@@ -43,6 +43,7 @@ def policy(registry: Registry) -> Schema:
         "pattern": r"\$\{([A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?|file:[^}]+)\}",
     }
     defs["entry"] = {"oneOf": _entries(registry, defs)}
+    top["properties"]["jobs"] = {"$ref": "#/$defs/JobsSettings", "description": top["properties"]["jobs"]["description"]}  # never empty
     defs["JobsSettings"]["properties"]["senders"] |= {"properties": _senders(registry, defs), "additionalProperties": False}
     for block in (top, defs["RouteSchema"]):
         block["properties"]["plugins"]["items"] = {"$ref": "#/$defs/entry"}

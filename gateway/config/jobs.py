@@ -19,6 +19,8 @@ def _url(value: str | None) -> str | None:
     if value and value != FILE:
         if value.startswith("memory://"):
             raise ValueError("jobs in memory would be lost; leave url out, and they are kept in the file at path")
+        if value.partition(":")[0] not in address.SCHEMES:
+            raise ValueError(f"jobs are kept in a Redis, or in the file; write redis://host:6379/0, or {FILE}")
         address.parse(value)
     return value or None
 

@@ -71,6 +71,13 @@ class PolicySchema(Settings):
     routes: Many[RouteSchema] = Field(min_length=1, description="The routes; of those that match, the most specific one takes a request.")
     accept: OneOrMany[str] = Field((), description="Rules of `gateway check` that shall not warn, anywhere in this policy.")
 
+    @field_validator("jobs", mode="before")
+    @classmethod
+    def _is_written(cls, value: Any) -> Any:
+        if value is None:
+            raise ValueError("nothing stands below it; write jobs: {} for what it is by default, or remove it")
+        return value
+
     @field_validator("environment")
     @classmethod
     def _is_one_line(cls, name: str | None) -> str | None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Final
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError, nodes
-from jinja2.exceptions import SecurityError
 from jinja2.runtime import Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import AfterValidator
@@ -102,8 +101,8 @@ class Expression:
             found = self._evaluate(values)
         except UndefinedError as error:
             raise Missing(f"{self.text}: {error.message}") from None
-        except (SecurityError, TypeError, ValueError, LookupError) as error:
-            raise Missing(f"{self.text}: {error}") from None
+        except Exception as error:  # a filter may raise anything of what it cannot take; its message may hold what it was given
+            raise Missing(f"{self.text}: {type(error).__name__}") from None
         if isinstance(found, Undefined):
             raise Missing(f"{self.text}: {found._undefined_message}")
         if isinstance(found, str) and len(found) > LARGEST:

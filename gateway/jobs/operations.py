@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from gateway.control import Arguments, Control, ControlError
 from gateway.jobs.contract import STATES, Depth, Job, JobsAway, JobsState, State
+from gateway.jobs.sending.answers import hidden
 from gateway.pii import MASKED, Mask
 
 MOST = 1000
@@ -75,8 +76,8 @@ class JobsOperations:
         job = await self._asked(self._jobs().get(name))
         if job is None:
             raise _unknown(name)
-        told = asdict(job) | {"payload": self._masked(job.payload), "result": self._masked(job.result)}
-        return told | {"notes": self._masked(dict(job.notes))}
+        told = asdict(job) | {name: self._masked(value) for name, value in (("payload", job.payload), ("result", job.result))}
+        return told | {"notes": self._masked(dict(job.notes)), "dedupe": hidden(job.dedupe), "reason": hidden(job.reason)}
 
     async def jobs_stats(self, arguments: Arguments) -> Any:
         """How many jobs of each type are in which state, how long the oldest has been, what is paused, how the store is."""
@@ -150,7 +151,7 @@ class JobsOperations:
             "created": job.created,
             "run_at": job.run_at,
             "finished": job.finished,
-            "reason": job.reason,
+            "reason": hidden(job.reason),
             "request_id": job.request_id,
         }
 

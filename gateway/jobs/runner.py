@@ -46,6 +46,8 @@ log = logging.getLogger("gateway.jobs")
 
 POLL = 1.0
 """Seconds between two claims of a worker with nothing to do, which the store may cut short."""
+LEAST = 0.01
+"""Seconds between two claims that found nothing, whatever the store says."""
 SWEEP = 15.0
 """Seconds between two sweeps."""
 FIRST, LAST = 0.1, 1.0
@@ -168,7 +170,7 @@ class Runner:
             self._begin(claim)
         self._pause = FIRST
         if not claim.jobs:
-            await self._idle(POLL if claim.wait is None else min(POLL, claim.wait))
+            await self._idle(POLL if claim.wait is None else min(POLL, max(LEAST, claim.wait)))
 
     def _begin(self, claim: Claim) -> None:
         for job in claim.buried:

@@ -8,7 +8,7 @@ from typing import Literal
 from gateway.errors import Unavailable
 from gateway.rehearsal.clock import Clock
 from gateway.store.algorithms import Limiter
-from gateway.store.contract import Decisions, LimitSpec, OnFailure, StoreAway, StoreState
+from gateway.store.contract import Cost, Decisions, LimitSpec, OnFailure, StoreAway, StoreState
 from gateway.store.memory import MemoryLeases, MemoryLimits, MemoryStore
 from gateway.store.redis.limits import AGAIN
 from gateway.store.redis.link import GRACE, LOOK, LOOKS
@@ -102,7 +102,7 @@ class RehearsedLimits(MemoryLimits):
         self._store = store
         self._failures = tuple(spec.on_failure or store.on_failure for spec in specs)
 
-    def hit(self, keys: Sequence[str], cost: int = 1) -> Decisions:
+    def hit(self, keys: Sequence[str], cost: Cost = 1) -> Decisions:
         if not self._store.fails():
             return super().hit(keys, cost)
         if "closed" in self._failures:

@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ class Fleet:
 
     async def start_gateway(self) -> None:
         self.gateway = await spawned("run", self.folder)
+        await until(lambda: "listening on" in self.gateway.log)
         await self.gateway.started(1)
 
     async def kill_workers(self) -> None:
@@ -49,7 +51,8 @@ class Fleet:
             n = random.randrange(WORKERS)
             await self.workers[n].kill()
             self.deaths += 1
-            self.workers[n] = await spawned("worker", self.folder)
+            self.workers[n] = started = await spawned("worker", self.folder)
+            await until(partial(_works, started))  # on a busy machine that takes a while
 
     async def fire(self) -> None:
         """Each job once more and again under its id, until it is acknowledged."""
@@ -67,10 +70,14 @@ class Fleet:
             await process.kill()
 
 
-async def until_done(folder: Path, within: float) -> None:
+def _works(worker: GatewayProcess) -> bool:
+    return "working for" in worker.log
+
+
+async def until(true: Callable[[], bool], within: float = 30.0) -> None:
     async with asyncio.timeout(within):
-        while len(set(noted(folder))) < JOBS:
-            await asyncio.sleep(0.1)
+        while not true():
+            await asyncio.sleep(0.05)
 
 
 async def chaos(folder: Path, in_between: Callable[[Fleet], Awaitable[None]]) -> Fleet:
@@ -81,8 +88,8 @@ async def chaos(folder: Path, in_between: Callable[[Fleet], Awaitable[None]]) ->
     try:
         firing = asyncio.create_task(fleet.fire())
         await in_between(fleet)
-        await asyncio.wait_for(firing, 60)
-        await until_done(folder, 60)
+        await asyncio.wait_for(firing, 90)
+        await until(lambda: len(set(noted(folder))) == JOBS, 90)
     finally:
         killing.cancel()
         await asyncio.wait([killing])

@@ -38,7 +38,7 @@ async def jobs(clock: Clock) -> MemoryJobs:
     clock.advance(1)
     await store.enqueue(NewJob(id="delayed", type="sms", payload={"to": "1"}, delay=60.0))
     clock.advance(1)
-    await store.enqueue(NewJob(id="queued", type="email", payload=PAYLOAD))
+    await store.enqueue(NewJob(id="queued", type="email", payload=PAYLOAD, dedupe="welcome:ada@example.com"))
     return store
 
 
@@ -88,6 +88,7 @@ async def test_nobody_is_recognized_in_a_job(control: Control) -> None:
         "template": "welcome",
         "data": {"name": "Ada", "email": "[redacted]", "phone": "[redacted]"},
     }
+    assert job["dedupe"] == "welcome:[redacted]"
     done = await control.call("jobs_show", {"id": "done"})
     assert done["result"] == {"file": "a.eml"}
 

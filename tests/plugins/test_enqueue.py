@@ -414,3 +414,28 @@ def _timed(call: Callable[[], object]) -> float:
     for _ in range(10_000):
         call()
     return (time.perf_counter() - begun) / 10_000
+
+
+@pytest.mark.parametrize("name", ["Ada", "x" * 10_000, "a\nb", "ü" * 300, "\u202e"])
+def test_whatever_is_in_a_key_the_job_is_stored(name: str) -> None:
+    [job] = fired({**EMAIL, "dedupe": "{{ response.body.name }}"}, upstream=created({**LEAD, "name": name}))
+    assert job.state == "queued" and len(job.dedupe.encode()) <= 512
+
+
+async def test_a_bug_of_whoever_stores_leaves_the_answer_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail() -> None:
+        raise RuntimeError("a bug")
+
+    metrics = Measured()
+    reply = await pipeline(load("enqueue", EMAIL, host=sick_host(fail, metrics=metrics)), upstream=created()).answer(exchange("POST", "/"))
+    assert reply.status == 201 and metrics.value("enqueue.jobs", outcome="lost") == 1
+    assert "RuntimeError: a bug" in caplog.text
+
+
+def test_a_condition_that_could_not_be_looked_at_is_noted() -> None:
+    ex = exchange("POST", "/leads")
+    settings = {"job": "email", "to": "a@example.com", "on": {"json": {"id": 7}}, "max_body": "10B"}
+    assert fired(settings, ex) == []
+    assert ex.notes == [
+        ("enqueue", {"job": "email", "unread": "the response's body is no JSON, larger than what is read of it, or cut short"})
+    ]

@@ -30,8 +30,12 @@ def retry_after(reply: Reply, now: float) -> float | None:
     return min(max((when - datetime.fromtimestamp(now, UTC)).total_seconds(), 0.0), LONGEST)
 
 
+def hidden(text: str) -> str:
+    """The text without what may be an address of mail, or a telephone number."""
+    return _SOMEBODY.sub(MASKED, text)
+
+
 def shown(text: str) -> str:
     """Of what somebody else wrote, as much as a reason needs, in one line; addresses and numbers that may be somebody's are hidden."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[: SHOWN * 4]).split())
-    line = _SOMEBODY.sub(MASKED, line)
+    line = hidden(" ".join("".join(c if c.isprintable() else " " for c in text[: SHOWN * 4]).split()))
     return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."

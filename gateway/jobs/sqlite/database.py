@@ -155,15 +155,15 @@ class Database:
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA fullfsync = ON")  # on macOS fsync leaves it to the disk when to write
         db.execute("PRAGMA journal_size_limit = 67108864")
-        db.execute("BEGIN IMMEDIATE")
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version > VERSION:
+        if _version(db) == 0:
+            db.execute("BEGIN IMMEDIATE")
+            if _version(db) == 0:  # no other process was first
+                for statement in (files(__package__) / "schema.sql").read_text("utf-8").split(";\n"):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {VERSION}")
+            db.execute("COMMIT")
+        if (version := _version(db)) > VERSION:
             raise JobsAway(f"{self.path} was written by a newer gateway (version {version} of its tables; this one knows {VERSION})")
-        if version == 0:
-            for statement in (files(__package__) / "schema.sql").read_text("utf-8").split(";\n"):
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version = {VERSION}")
-        db.execute("COMMIT")
         return db
 
     def _answer(self, db: sqlite3.Connection, batch: list[_Asked]) -> None:
@@ -195,6 +195,11 @@ class Database:
                     future.set_exception(answer)
                 else:
                     future.set_result(answer)
+
+
+def _version(db: sqlite3.Connection) -> int:
+    found: int = db.execute("PRAGMA user_version").fetchone()[0]
+    return found
 
 
 def _together(db: sqlite3.Connection, writes: list[_Asked]) -> list[tuple[asyncio.Future[Any], Any]] | None:
