@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from pydantic import TypeAdapter, ValidationError
 
 from gateway.plugin import (
+    Answers,
     BadRequest,
     Duration,
     Exchange,
@@ -71,8 +72,7 @@ class JobsApi(Plugin[JobsApiSettings]):
             raise ValueError("it stands in a route, whose path ends in a parameter; write match: /jobs/{job}")
 
     async def on_request(self, ex: Exchange) -> Reply:
-        if ex.consumer is None and not self._is_open:
-            raise Unauthorized("Credentials are needed here.", reason="jobs_api, and nobody has been authenticated")
+        self._admit(ex)
         name = ex.params[self._name]
         try:
             if ex.method == "POST":
@@ -83,8 +83,14 @@ class JobsApi(Plugin[JobsApiSettings]):
             raise Unavailable("The job cannot be stored now.", reason=str(error), headers=[RETRY_AFTER]) from None
         raise errors.MethodNotAllowed(("GET", "POST"))
 
-    def explain(self, ex: Exchange) -> str:
-        return f"would store a job of one of {', '.join(sorted(self._types))}" if ex.method == "POST" else "would tell of a job"
+    def explain(self, ex: Exchange) -> Answers:
+        self._admit(ex)
+        return Answers(f"would store a job of one of {', '.join(sorted(self._types))}" if ex.method == "POST" else "would tell of a job")
+
+    def _admit(self, ex: Exchange) -> None:
+        """Raises Unauthorized."""
+        if ex.consumer is None and not self._is_open:
+            raise Unauthorized("Credentials are needed here.", reason="jobs_api, and nobody has been authenticated")
 
     async def _take(self, ex: Exchange, kind: str) -> Reply:
         if kind not in self._types:

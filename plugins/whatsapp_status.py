@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
-from gateway.plugin import BadRequest, Exchange, Field, Forbidden, Host, JobsAway, Plugin, Reply, Settings, Unavailable, errors
+from gateway.plugin import Answers, BadRequest, Exchange, Field, Forbidden, Host, JobsAway, Plugin, Reply, Settings, Unavailable, errors
 
 SIGNATURE = "X-Hub-Signature-256"
 LARGEST = 3 << 20
@@ -52,8 +52,8 @@ class WhatsappStatus(Plugin[WhatsappStatusSettings]):
             raise Unavailable("Not kept; tell it again later.", reason=str(error)) from None
         return Reply.text(200, "")
 
-    def explain(self, ex: Exchange) -> str:
-        return "would answer Meta's challenge" if ex.method == "GET" else "would keep what Meta tells of messages"
+    def explain(self, ex: Exchange) -> Answers:
+        return Answers("would answer Meta's challenge" if ex.method == "GET" else "would keep what Meta tells of messages")
 
     def _verified(self, ex: Exchange) -> Reply:
         asked = parse_qs(ex.query)

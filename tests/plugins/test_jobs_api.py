@@ -169,7 +169,7 @@ def test_what_its_sender_refuses_is_refused() -> None:
 
 
 def test_it_explains_itself() -> None:
-    plugin = api({"types": "email"})
+    plugin = api({"types": "email", "anonymous": True})
     assert plugin.explain(exchange("POST", "/")) == "would store a job of one of email"
     assert plugin.explain(exchange("GET", "/")) == "would tell of a job"
 

@@ -77,4 +77,4 @@ class Renderer:
         process.stdin.close()
         if process.returncode is None:
             process.kill()
-        await process.wait()
+        await process.communicate()  # its end, and that of its pipes
