@@ -59,7 +59,7 @@ def purge_of_nothing(subject: Subject) -> Iterator[Mistake]:
     for entry in entries:
         for tag in settings(entry).tags if entry.name == "purge" else ():
             if _form(tag) not in forms:
-                hint = nearest(tag, given) or "give it to a cache by tags, or accept this where upstreams tag their answers"
+                hint = nearest(tag, sorted(given)) or "give it to a cache by tags, or accept this where upstreams tag their answers"
                 yield entry.position.mistake(f'no cache gives its answers the tag "{tag}"', hint)
 
 
