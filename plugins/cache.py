@@ -32,6 +32,7 @@ from gateway.plugin import (
 
 ERRORS = frozenset({500, 502, 503, 504})
 """Answers that a stale one may stand in for (RFC 5861, section 4)."""
+HIT = f"{caching.CACHE}; hit; ttl="
 REFRESH = 30.0
 """Seconds that asking anew in the background may take."""
 AUTHORIZATION, COOKIE, RANGE = istr("Authorization"), istr("Cookie"), istr("Range")
@@ -137,8 +138,10 @@ class Cache(Plugin[caching.CacheSettings]):
         self._count_hit()
         self._count_saved()
         self._count_served(len(record.entity.data))
-        if self._tells:
-            self._tell(reply, f"hit; ttl={int(record.fresh_until - now)}", self._key(ex) if self._tells_all else "")
+        if self._tells_all:
+            self._tell(reply, f"hit; ttl={int(record.fresh_until - now)}", self._key(ex))
+        elif self._tells:
+            caching.append(reply.headers, f"{HIT}{int(record.fresh_until - now)}")
         return reply
 
     def _consider(self, ex: Exchange) -> Reply | Awaitable[Reply | None] | None:
@@ -163,9 +166,7 @@ class Cache(Plugin[caching.CacheSettings]):
         if wished is not None and wished.only_if_cached and not self._observes:
             raise NotCached("No stored answer can be used.", reason=key)
         asked = caching.Request(ex.headers, now, self._epochs.stamp(), self._is_personal(ex))
-        why = (
-            "request" if record is not None and now < record.fresh_until else "stale" if record is not None else self._shelf.why_missed(key)
-        )
+        why = self._shelf.why_missed(key) if record is None else "request" if now < record.fresh_until else "stale"
         fill = self._fills[id(ex)] = _Fill(key, why, asked, wished)
         fill.record = record
         return None if ex.method == "HEAD" or self._observes else self._ask(ex, fill, now)
@@ -322,6 +323,8 @@ class Cache(Plugin[caching.CacheSettings]):
             reply = await self.host.fetch(ex, fill.fields, within=REFRESH, limit=self._max_size)
             if reply.status in ERRORS:
                 self._shelf.give_respite(fill.key, self._time())
+            elif reply.status == 304 and fill.record is not None and not caching.is_same(fill.record, reply):
+                self._cache.remove(fill.key)  # it is about something else, and there is no body for that
             else:
                 self._count["refreshed"]()
                 self._came(ex, fill, reply)
@@ -359,12 +362,12 @@ class Cache(Plugin[caching.CacheSettings]):
             self._note(ex, fill, reply)
             return None
         now, record = self._time(), fill.record
-        if ex.method == "HEAD":
-            self._head_came(fill, reply, now)
-            return None
         if reply.status in ERRORS and record is not None and caching.bridges(record, fill.wished, now):
-            self._shelf.give_respite(fill.key, self._time())
+            self._shelf.give_respite(fill.key, now)
             return self._bridge(ex, fill, record, now)
+        if ex.method == "HEAD":
+            self._head_came(ex, fill, reply, now)
+            return None
         if reply.status == 304 and record is not None and fill.fields is not None and not caching.is_same(record, reply):
             return self._ask_whole(ex, fill)
         return self._came(ex, fill, reply)
@@ -436,8 +439,8 @@ class Cache(Plugin[caching.CacheSettings]):
             self._end(fill, "fail")
         else:
             ex.note("cache", stored=False, why=why)
-            if fill.record is not None:
-                self._cache.remove(fill.key)  # it is not so any more
+            if fill.record is not None and fill.leads:  # what a request of one client's own is answered says nothing of the others'
+                self._cache.remove(fill.key)
             self._end(fill, "divert")
         if ex.failure is None:
             self._tell(reply, f"fwd={fill.why}", fill.key)
@@ -452,7 +455,8 @@ class Cache(Plugin[caching.CacheSettings]):
         draft = caching.refreshed(record, fill.asked, reply, now, self._rule, random() if self._rule.jitter else 0.0)
         if isinstance(draft, str):
             ex.note("cache", stored=False, why=draft)
-            self._cache.remove(fill.key)
+            if fill.leads:
+                self._cache.remove(fill.key)
             self._end(fill, "divert")
             answer = caching.answer(record, ex.headers, now)
             for name in set(reply.headers):
@@ -474,7 +478,7 @@ class Cache(Plugin[caching.CacheSettings]):
         found = self._came(ex, fill, reply)
         return (await found if isinstance(found, Awaitable) else found) or reply
 
-    def _head_came(self, fill: _Fill, reply: Reply, now: float) -> None:
+    def _head_came(self, ex: Exchange, fill: _Fill, reply: Reply, now: float) -> None:
         """RFC 9111, section 4.3.5: it tells that what is stored for GET holds, or that it does not."""
         record = fill.record
         caching.hide(reply.headers)
@@ -485,7 +489,8 @@ class Cache(Plugin[caching.CacheSettings]):
                     self._cache.put(fill.key, draft.record(record.entity, record.marks, record.route))
             else:
                 record.fresh_until = min(record.fresh_until, now)
-        self._tell(reply, f"fwd={fill.why}", fill.key)
+        if ex.failure is None:
+            self._tell(reply, f"fwd={fill.why}", fill.key)
 
     def _bridge(self, ex: Exchange, fill: _Fill, record: caching.Record, now: float) -> Reply:
         """The stale answer stands in for an error, which the log is told of, and the client is not."""
@@ -534,9 +539,9 @@ class Cache(Plugin[caching.CacheSettings]):
         """In `mode: observe` the head of what would be kept is, so that it is known what would be a hit."""
         draft = caching.draft(fill.asked, reply, self._time(), self._rule)
         if isinstance(draft, caching.Draft) and ex.method == "GET" and (reply.length or 0) <= self._max_size:
-            self._cache.put(
-                fill.key, draft.record(Entity(b""), self._shelf.marks(ex, Entity(b""), caching.of_origin(reply.headers)), ex.route)
-            )
+            nothing = Entity(b"")
+            marks = self._shelf.marks(ex, nothing, caching.of_origin(reply.headers))
+            self._shelf.put(fill.key, draft.record(nothing, marks, ex.route))
 
     def explain(self, ex: Exchange) -> str:
         if ex.method not in ("GET", "HEAD"):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from multidict import istr
+
 from gateway.exchange import Headers
 
-NAME = "Cache-Status"
+NAME = istr("Cache-Status")
 CACHE = "gateway"
 """What this cache calls itself."""
 
 
 def append(headers: Headers, told: str) -> None:
     """Behind what caches nearer to the origin say: each has a member of the list (RFC 9211, section 2)."""
-    before = headers.popall(NAME, None)
-    headers[NAME] = ", ".join([*before, told]) if before else told
+    if NAME in headers:
+        told = ", ".join([*headers.getall(NAME), told])
+    headers[NAME] = told

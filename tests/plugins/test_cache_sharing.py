@@ -377,3 +377,15 @@ async def test_what_is_no_json_has_the_other_tags() -> None:
     bench.origin.body = b"<html>"
     await bench.ask()
     assert [record.marks[3:] for _, (record,) in bench.cache.items()] == [("tag:leads",)]
+
+
+async def test_one_clients_own_request_does_not_take_from_others_what_is_stored() -> None:
+    bench = Bench(None, ("Cache-Control", "max-age=5"), ("ETag", '"x"'))
+    await bench.ask()
+    await bench.ask(headers=[("Cache-Control", "no-store")])
+    assert body(await bench.ask()) == b"1" and bench.asked == 2
+    bench.clock.advance(6)
+    assert body(await bench.ask(headers=TOKEN)) == b"1"  # validated for him, and not kept because of him
+    assert bench.origin.requests[-1][2]["If-None-Match"] == '"x"'
+    await bench.ask()
+    assert bench.origin.requests[-1][2]["If-None-Match"] == '"x"'

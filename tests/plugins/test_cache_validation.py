@@ -352,3 +352,22 @@ async def test_a_refresh_that_finds_it_private_ends_it() -> None:
     await bench.ask()
     await bench.settled()
     assert body(await bench.ask()) == b"3"
+
+
+async def test_a_refresh_that_is_told_of_something_else_ends_it() -> None:
+    bench = Bench({"stale_while_revalidate": "1h"}, ("Cache-Control", "max-age=2"), ETAG)
+    await bench.ask()
+    bench.clock.advance(10)
+    bench.origin.reply = lambda ex: Reply(304, Headers([("ETag", '"v9"'), ("Cache-Control", "max-age=60")]))
+    assert body(await bench.ask()) == b"1"
+    await bench.settled()
+    bench.origin.reply = bench.origin._answer
+    assert body(await bench.ask()) == b"3"
+
+
+async def test_head_is_bridged_too() -> None:
+    bench = Bench({"stale_if_error": "1h"}, ("Cache-Control", "max-age=2"))
+    await bench.ask()
+    bench.clock.advance(10)
+    bench.origin.failure = UpstreamUnreachable()
+    assert (await bench.ask("HEAD")).status == 200
