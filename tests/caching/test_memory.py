@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.caching.epochs import MemoryEpochs
-from gateway.caching.memory import MemoryCache
+from gateway.caching.memory import SETTLED, MemoryCache
 from gateway.caching.record import OVERHEAD, Record
 from gateway.exchange import Entity
 
@@ -104,6 +105,18 @@ def test_one_large_answer_does_not_put_out_all_others() -> None:
     cache.put("b", record(26 * KIB))
     assert cache.find("a") is not None and cache.find("b") is None
     assert cache.stats().too_large == 1
+
+
+def test_what_is_stored_is_nothing_to_the_collector() -> None:
+    """Else a hundred thousand answers would make a request late now and then, whoever's it is."""
+    cache = MemoryCache(1 << 30)
+    try:
+        for n in range(3 * SETTLED):
+            cache.put(str(n), record())
+        assert sum(isinstance(one, Record) for one in gc.get_objects()) < SETTLED
+        assert cache.stats().records == 3 * SETTLED
+    finally:
+        gc.unfreeze()
 
 
 # epochs
