@@ -21,8 +21,9 @@ from pydantic.json_schema import WithJsonSchema
 
 from gateway.config.header import HeaderName
 from gateway.config.settings import OneOrMany, Settings
-from gateway.errors import BadRequest
+from gateway.errors import InvalidJson, TooComplex
 from gateway.exchange import Exchange
+from gateway.strictjson import Limits
 
 IPV6_PREFIX = 56
 """A site has a network of this length (RFC 6177), so that an address, or a /64, costs it nothing."""
@@ -31,6 +32,8 @@ ADDRESSES = 4096
 LONGEST = 1000
 """Characters of a value that tell it apart. No name of an account has more, and a body may."""
 BODY = "body."
+LIMITS = Limits()
+"""Of a body in which a field is looked for: what is beyond them counts by its client."""
 
 Key: TypeAlias = Callable[[Exchange], str]
 
@@ -191,8 +194,8 @@ def _folded(text: str | None) -> str | None:
 
 def _field(ex: Exchange, path: list[str]) -> Any:
     try:
-        value = ex.json_at_hand()
-    except BadRequest:
+        value = ex.json_at_hand(LIMITS)
+    except (InvalidJson, TooComplex):
         return None
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from multidict import CIMultiDict, getversion
 
-from gateway.errors import BadRequest, GatewayError, PayloadTooLarge
+from gateway import strictjson
+from gateway.errors import GatewayError, PayloadTooLarge
 
 if TYPE_CHECKING:
     from gateway.stream import Stream
@@ -177,18 +178,15 @@ class Exchange:
         return self.body_at_hand
 
     async def json(self, limit: int | None = None) -> Any:
-        """The body as JSON, parsed once and shared by all who ask. Raises BadRequest when it is not JSON."""
+        """The body as JSON, parsed once and shared by all who ask. Raises InvalidJson when it is none, or ambiguous."""
         if self._json is None:
             await self.body(limit)
         return self.json_at_hand()
 
-    def json_at_hand(self) -> Any:
-        """The same, of a body that has been read."""
+    def json_at_hand(self, limits: strictjson.Limits | None = None) -> Any:
+        """The same, of a body that has been read. Raises TooComplex, too, if it is parsed only now and is beyond `limits`."""
         if self._json is None:
-            try:
-                self._json = orjson.loads(self.body_at_hand or b"")
-            except orjson.JSONDecodeError as error:
-                raise BadRequest("The body is not valid JSON.", reason=str(error)) from error
+            self._json = strictjson.loads(self.body_at_hand or b"", limits)
         return self._json
 
     def set_body(self, body: bytes, content_type: str | None = None) -> None:

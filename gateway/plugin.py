@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args,
 
 from pydantic import Field
 
-from gateway import errors, identity
+from gateway import content, errors, identity
 from gateway.bearer import CHALLENGE, has_token
 from gateway.by import IPV6_PREFIX, Identities, key_of, missing_parameter, reads_body, verified
 from gateway.config.header import HeaderName, HeaderValue
@@ -107,6 +107,7 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "Value",
+    "content",
     "errors",
     "folded_segments",
     "has_token",

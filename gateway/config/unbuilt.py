@@ -30,8 +30,6 @@ PLUGINS = frozenset(
         "idempotency",
         "jobs_api",
         "purge",
-        "sanitize",
-        "validate",
     }
 )
 

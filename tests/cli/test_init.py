@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from gateway.app import App
 from gateway.audit import audit
 from gateway.cli import main
-from gateway.cli.openapi import operations, read
+from gateway.cli.openapi import operations
+from gateway.content.openapi import read
 from gateway.cli.starting import policy
 from gateway.config.policy import loads
 

@@ -1,0 +1,64 @@
+"""The body of a request, whole and plain, and as what it is read: by whoever checks it, off the loop when it is large."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from pydantic import Field
+
+from gateway.config.settings import Settings
+from gateway.content.decoding import decoded
+from gateway.content.forms import FormLimits
+from gateway.exchange import Exchange
+from gateway.strictjson import Limits
+
+LARGE = 16 << 10
+"""Bytes from which on a body is parsed and checked in a thread: below, it takes the loop less than a millisecond."""
+
+
+class LimitsSettings(Settings):
+    """What a body may have in it at most, whatever its size in bytes; that is the business of `body_limit`."""
+
+    depth: int = Field(32, ge=1, le=200, description="Levels of objects and arrays of JSON.")
+    values: int = Field(50_000, ge=1, description="Values of JSON in all: members, elements, objects and arrays.")
+    members: int = Field(1000, ge=1, description="Members of one object of JSON.")
+    elements: int = Field(10_000, ge=1, description="Elements of one array of JSON.")
+    name: int = Field(256, ge=1, description="Characters of the name of a member, or of a field of a form or query.")
+    string: int = Field(100_000, ge=1, description="Characters of one string of JSON.")
+    fields: int = Field(1000, ge=1, description="Fields of a form or query.")
+    parts: int = Field(100, ge=1, description="Parts of multipart/form-data.")
+    ratio: int = Field(50, ge=1, description="How many times larger than it came a body with a Content-Encoding may become.")
+
+    @property
+    def json_limits(self) -> Limits:
+        return Limits(self.depth, self.values, self.members, self.elements, self.name, self.string)
+
+    @property
+    def form_limits(self) -> FormLimits:
+        return FormLimits(self.fields, self.name, self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads bodies within limits. With `replaces`, what was decoded goes upstream decoded; else the exchange stays as it is."""
+
+    limits: LimitsSettings
+    replaces: bool
+
+    def is_quick(self, ex: Exchange) -> bool:
+        """The body is at hand, plain and small: nothing must be waited for."""
+        body = ex.body_at_hand
+        return body is not None and len(body) < LARGE and "Content-Encoding" not in ex.headers
+
+    async def read(self, ex: Exchange, run_blocking: Any) -> bytes:
+        """The body without its Content-Encoding. Raises PayloadTooLarge, UnsupportedMediaType, BadRequest, and what cut it."""
+        body = await ex.body()
+        if "Content-Encoding" not in ex.headers:
+            return body
+        encodings = ",".join(ex.headers.getall("Content-Encoding"))
+        plain: bytes = await run_blocking(partial(decoded, body, encodings, ex.body_limit, self.limits.ratio))
+        if self.replaces:
+            ex.set_body(plain)
+        return plain

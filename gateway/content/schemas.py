@@ -1,0 +1,170 @@
+"""JSON Schemas (2020-12) compiled at load, and what they have against a value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
+
+import jsonschema_rs
+from pydantic import BeforeValidator, ValidationInfo
+from pydantic.json_schema import WithJsonSchema
+
+from gateway.config.settings import At, kind
+from gateway.content.closing import Closing
+from gateway.content.documents import Folder
+from gateway.content.formats import FORMATS
+from gateway.content.sources import Source
+from gateway.content.violations import Violation, reason, violations
+
+Unknown = Literal["pass", "refuse", "strip"]
+
+BACKTRACKS = 100_000
+"""Steps of a pattern with look-around; beyond them it does not match. Others take linear time."""
+
+
+def compiled(source: Source, closed: bool = False) -> jsonschema_rs.Validator:
+    """`closed`: an object may have no members beyond those that are described. Raises At, or ValueError with file, line and column."""
+    retriever = _Retriever(source.folder, closed)
+    try:
+        return jsonschema_rs.validator_for(
+            Closing(source).at_position(source.schema) if closed else source.schema,
+            formats=FORMATS,
+            validate_formats=True,
+            ignore_unknown_formats=False,
+            retriever=retriever,
+            base_uri=source.base,
+            mask="***",
+            pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=BACKTRACKS),
+        )
+    except (jsonschema_rs.ValidationError, ValueError) as error:
+        raise _mistake(source, error, retriever.failed) from None
+
+
+UNKNOWN = ("additionalProperties", "unevaluatedProperties")
+
+
+class Schema:
+    """A schema at work."""
+
+    __slots__ = ("_closed", "_open", "_unknown")
+
+    def __init__(self, source: Source, unknown: Unknown = "pass") -> None:
+        """Raises At or ValueError for what is no schema."""
+        self._open = compiled(source)
+        self._closed = self._open if unknown == "pass" else compiled(source, closed=True)
+        self._unknown = unknown
+
+    def is_valid(self, value: Any) -> bool:
+        return self._closed.is_valid(value)
+
+    @property
+    def strips(self) -> bool:
+        return self._unknown == "strip"
+
+    def violations(self, value: Any, is_large: bool = False) -> list[Violation]:
+        """What is wrong with a value that is not valid; of a large one the first thing alone, for each costs time."""
+        validator = self._closed if self._open.is_valid(value) else self._open
+        return list(violations(_errors(validator, value, is_large)))
+
+    def strip(self, value: Any) -> bool:
+        """Take the members that are not described out of a value that is otherwise valid. Whether there were any."""
+        if not self._open.is_valid(value):
+            return False
+        unknown: list[Any] = [error for error in self._closed.iter_errors(value) if error.kind.name in UNKNOWN]
+        for error in unknown:
+            holder = value
+            for step in error.instance_path:
+                holder = holder[step]
+            for name in error.kind.unexpected:
+                holder.pop(name, None)
+        return bool(unknown)
+
+
+def source(value: Any, info: ValidationInfo) -> Source:
+    """A schema written in the policy, or the file that has it. Raises At and ValueError."""
+    context = info.context or {}
+    folder = Folder(context.get("folder", Path()), context.get("note"))
+    if isinstance(value, dict | bool):
+        found = Source(value, folder.path.as_uri() + "/", folder, value)
+    elif isinstance(value, str) and value and "\0" not in value:
+        file = (folder.path / value).absolute()
+        schema = folder.at(file.as_uri())
+        if not isinstance(schema, dict | bool):
+            raise ValueError(f"{value} holds {kind(schema)}; a schema is a mapping")
+        found = Source(schema, file.as_uri(), folder, schema, file)
+    else:
+        raise ValueError(f"expected a schema or the path of a file, got {kind(value)}")
+    compiled(found)
+    return found
+
+
+SchemaSource = Annotated[Any, BeforeValidator(source), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]})]
+"""A `Source`: written as a mapping, or as the path of a file relative to the policy's folder."""
+
+
+class _Retriever:
+    """Reads the files that $refs lead to; remembers what it refused."""
+
+    def __init__(self, folder: Folder, closes: bool) -> None:
+        self._folder = folder
+        self._closes = closes
+        self.failed = ""
+
+    def __call__(self, uri: str) -> Any:
+        try:
+            found = self._folder.at(uri)
+            if not (isinstance(found, dict) and "openapi" in found):
+                self._check(found, uri)
+        except ValueError as error:
+            self.failed = self.failed or str(error)
+            raise
+        return Closing(Source(found, uri, self._folder, found)).document(found) if self._closes else found
+
+    def _check(self, schema: Any, uri: str) -> None:
+        """The library says of another file's schema only that something is wrong."""
+        try:
+            jsonschema_rs.meta.validate(schema)
+        except jsonschema_rs.ValidationError as error:
+            where = self._folder.where(Path(unquote(urlsplit(uri).path)), error.instance_path)
+            raise ValueError(f"{where}: {_meta(error, schema)}") from None
+
+
+def _errors(validator: jsonschema_rs.Validator, value: Any, is_large: bool) -> Iterator[Any]:
+    if not is_large:
+        yield from validator.iter_errors(value)
+        return
+    try:
+        validator.validate(value)
+    except jsonschema_rs.ValidationError as error:
+        yield error
+
+
+def _mistake(source: Source, error: Any, failed: str) -> ValueError:
+    if failed:
+        return ValueError(failed)
+    if source.file is not None and source.at:
+        part = source.followed()
+        try:
+            jsonschema_rs.meta.validate(part.schema)
+        except jsonschema_rs.ValidationError as fault:
+            return ValueError(f"{source.folder.where(source.file, (*part.at, *fault.instance_path))}: {_meta(fault, part.schema)}")
+        return ValueError(f"{source.folder.where(source.file, source.at)}: {str(error).partition(chr(10))[0]}")
+    path, why = tuple(getattr(error, "instance_path", ())), _meta(error, source.schema)
+    return At(path, why) if source.file is None else ValueError(f"{source.folder.where(source.file, path)}: {why}")
+
+
+def _meta(error: Any, schema: Any) -> str:
+    """What is wrong with a schema, for who wrote it."""
+    path = getattr(error, "instance_path", ())
+    found = schema
+    for step in path:
+        found = found[step]
+    if not path or not hasattr(error, "kind"):
+        return str(error).partition("\n")[0]
+    if path[-1] == "type" and not isinstance(found, dict):
+        return f"{kind(found)} is no type; write array, boolean, integer, null, number, object or string"
+    if path[-1] == "format" and isinstance(found, str):
+        return f"{kind(found)} is no format that is known here; the reference of validate lists them"
+    return f"{path[-1]} {reason(error.kind)}, got {kind(found)}"
