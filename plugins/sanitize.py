@@ -85,7 +85,7 @@ class Sanitize(Plugin[SanitizeSettings]):
         self._query = settings.query
         self._passes_others = settings.others == "pass"
         self._json_limits, self._form_limits = settings.limits.json_limits, settings.limits.form_limits
-        self._reader = content.Reader(settings.limits, replaces=not self._observes)
+        self._reader = content.Reader(settings.limits, not self._observes, host.run_blocking)
         counter = host.metrics.counter(
             "sanitize.findings", "What was refused or changed in requests, or would have been.", ("kind", "action")
         )
@@ -137,9 +137,8 @@ class Sanitize(Plugin[SanitizeSettings]):
         return None
 
     async def _look_later(self, ex: Exchange, found: content.Cleaning, media: str, boundary: str) -> None:
-        body = await self._reader.read(ex, self.host.run_blocking)
-        work = partial(self._body, ex, found, body, media, boundary)
-        self._replace(ex, work() if len(body) < content.LARGE else await self.host.run_blocking(work))
+        body = await self._reader.read(ex)
+        self._replace(ex, await self._reader.work(len(body), partial(self._body, ex, found, body, media, boundary)))
         if found.refused:
             raise _unsafe(found)
 

@@ -58,7 +58,7 @@ class Validate(Plugin[ValidateSettings]):
         super().__init__(settings, host)
         self._observes = host.mode == "observe"
         self._limits = settings.limits.json_limits, settings.limits.form_limits
-        self._reader = content.Reader(settings.limits, replaces=not self._observes)
+        self._reader = content.Reader(settings.limits, not self._observes, host.run_blocking)
         self._schema, self._operations = None, {}
         if settings.openapi is None:
             self._schema = _request(settings)
@@ -68,7 +68,7 @@ class Validate(Plugin[ValidateSettings]):
             if not self._operations:
                 raise ValueError("no operation of this document has the path of a route here; write the route's path as the document does")
         counter = host.metrics.counter("validate.refused", "Requests that were refused, or would have been.", ("status",))
-        self._refused = {status: counter.bind(status=status).add for status in (400, 413, 415, 422)}
+        self._refused = {status: counter.bind(status=status).add for status in (400, 413, 415, 422, 503)}
 
     def on_request(self, ex: Exchange) -> Awaitable[None] | None:
         try:
@@ -108,9 +108,9 @@ class Validate(Plugin[ValidateSettings]):
         return None
 
     async def _look_later(self, ex: Exchange, schema: Any, found: list[content.Violation]) -> None:
-        body = await self._reader.read(ex, self.host.run_blocking)
-        work = partial(content.look, schema, body, self._limits, ex if body is ex.body_at_hand else None)
-        self._conclude(ex, found, work() if len(body) < content.LARGE else await self.host.run_blocking(work))
+        body = await self._reader.read(ex)
+        look = partial(content.look, schema, body, self._limits, ex if body is ex.body_at_hand else None)
+        self._conclude(ex, found, await self._reader.work(len(body), look))
 
     def _conclude(self, ex: Exchange, found: list[content.Violation], looked: content.Looked) -> None:
         if found or looked.violations:

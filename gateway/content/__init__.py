@@ -9,7 +9,7 @@ from gateway.content.forms import form, pair, pairs
 from gateway.content.media import FORM, JSON, MULTIPART, has_body, is_json, media_type
 from gateway.content.multipart import Part, joined, parts
 from gateway.content.operations import ApiSource, operations
-from gateway.content.reading import LARGE, LimitsSettings, Reader
+from gateway.content.reading import LimitsSettings, Reader
 from gateway.content.requests import Looked, RequestSchema, body_schemas, look
 from gateway.content.schemas import SchemaSource, Unknown
 from gateway.content.text import Treatment
@@ -19,7 +19,6 @@ from gateway.strictjson import loads
 __all__ = [
     "FORM",
     "JSON",
-    "LARGE",
     "MULTIPART",
     "ApiSource",
     "Cleaning",

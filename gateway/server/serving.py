@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from gateway.app import App
 from gateway.config.policy import Policy
 from gateway.control import Control
-from gateway.server.compile import Compiler, Load
+from gateway.server.compile import SWITCH, Compiler, Load
 from gateway.server.front import Front
 from gateway.server.listener import Listener
 from gateway.server.sampling import Sampler
@@ -51,6 +51,7 @@ class Serving:
         self.front.start()
         self._watchdog.start()
         tune_collector()
+        sys.setswitchinterval(SWITCH)  # large bodies are checked in threads meanwhile
         self._sampler = Sampler(self.front, reloads)
         self._sampler.follow_log("access", lambda: self.lines.dropped + self.files.dropped)
         self._sampler.start()
