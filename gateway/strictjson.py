@@ -26,7 +26,7 @@ class Limits:
     """What a document may have at most, so that reading it, and what is done with it, stays cheap."""
 
     depth: int = 32  # levels of objects and arrays
-    values: int = 50_000  # in all: members, elements, objects and arrays
+    values: int = 20_000  # in all: members, elements, objects and arrays
     members: int = 1000  # of one object
     elements: int = 10_000  # of one array
     name: int = 256  # characters of a member's name

@@ -40,6 +40,8 @@ class FieldSettings(Settings):
 
 
 class SanitizeSettings(Settings):
+    shorthand: ClassVar[str] = "html"
+
     html: content.Html = Field(
         "reject",
         description="reject: refuse text in which an HTML parser finds active content, in the body of a page or in an attribute; strip: "
@@ -169,9 +171,11 @@ class Sanitize(Plugin[SanitizeSettings]):
             ex.note("observe", plugin="sanitize", status=error.status)
 
     def _head(self, ex: Exchange, found: content.Cleaning) -> None:
+        found.where = "params"
         for name, value in ex.params.items():
             found.parameter(name, value, self._top)
         path, mark, query = ex.target.partition("?")
+        found.where = "query"
         if self._query and mark:
             pairs = content.pairs(query, self._form_limits)
             cleaned = self._fields(found, pairs)
@@ -180,6 +184,7 @@ class Sanitize(Plugin[SanitizeSettings]):
 
     def _body(self, ex: Exchange, found: content.Cleaning, body: bytes, media: str, boundary: str) -> bytes | None:
         """The body as it goes upstream; None when it may stay as it came. Takes as long as it is large."""
+        found.where = "body"
         try:
             if not body:
                 return None
@@ -229,7 +234,7 @@ def _listed(found: Sequence[content.Finding]) -> str:
 
 
 def _unsafe(found: content.Cleaning) -> errors.UnsafeContent:
-    told = [{"pointer": one.pointer, "reason": one.reason} for one in found.refused]
+    told = [{"in": one.where, "pointer": one.pointer, "reason": one.reason} for one in found.refused]
     return errors.UnsafeContent(reason=_listed(found.refused), fields={"violations": told})
 
 

@@ -54,14 +54,16 @@ class Finding(NamedTuple):
     pointer: str
     kind: str  # html, control, bidi, nfc, trim, name
     reason: str  # for the client
+    where: str  # body, query or params
 
 
 class Cleaning:
     """What was found in one request. Not shared by threads."""
 
-    __slots__ = ("_drops_names", "_left", "_path", "_refuses_names", "changed", "refused")
+    __slots__ = ("_drops_names", "_left", "_path", "_refuses_names", "changed", "refused", "where")
 
     def __init__(self, names: Treatment = "reject", longest: int = 10_000) -> None:
+        self.where = "body"  # in which the next is found
         self.refused: list[Finding] = []
         self.changed: list[Finding] = []
         self._refuses_names = names == "reject"
@@ -136,7 +138,7 @@ class Cleaning:
         if self._refuses_names:
             self._refuse("name", fault)
         elif self._drops_names:
-            self.changed.append(Finding(names.pointer(self._path), "name", fault))
+            self.changed.append(Finding(names.pointer(self._path), "name", fault, self.where))
         return self._drops_names
 
     def _text(self, text: str, rules: Rules) -> str:
@@ -164,10 +166,11 @@ class Cleaning:
 
     def _markup(self, text: str, rules: Rules) -> str:
         self._left -= len(text)
-        if len(text) > rules.longest or self._left < 0:
-            self._refuse(
-                "html", f"may hold HTML, and is longer than {rules.longest} characters" if self._left >= 0 else "holds too much HTML"
-            )
+        if self._left < 0:
+            self._refuse("html", "holds too much HTML")
+            return text
+        if len(text) > rules.longest:
+            self._refuse("html", f"may hold HTML, and is longer than {rules.longest} characters")
             return text
         if rules.html != "reject":
             text = self._changed("html", text, _CHANGES[rules.html](text))
@@ -178,11 +181,11 @@ class Cleaning:
 
     def _changed(self, kind: str, before: str, after: str) -> str:
         if before != after:
-            self.changed.append(Finding(names.pointer(self._path), kind, _WHAT[kind]))
+            self.changed.append(Finding(names.pointer(self._path), kind, _WHAT[kind], self.where))
         return after
 
     def _refuse(self, kind: str, reason: str, at: str | None = None) -> None:
-        self.refused.append(Finding(names.pointer(self._path) if at is None else at, kind, reason))
+        self.refused.append(Finding(names.pointer(self._path) if at is None else at, kind, reason, self.where))
         if len(self.refused) >= TOLD:
             raise Enough
 

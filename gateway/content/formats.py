@@ -28,7 +28,7 @@ def is_email(text: str) -> bool:
     if len(text) > LONGEST_EMAIL or "." not in text.rpartition("@")[2]:
         return False
     try:
-        validate_email(text, check_deliverability=False, test_environment=True)  # which lets .test pass (RFC 2606)
+        validate_email(text, check_deliverability=False, strict=True, test_environment=True)  # which lets .test pass (RFC 2606)
     except EmailNotValidError:
         return False
     return True

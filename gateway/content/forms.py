@@ -44,8 +44,8 @@ def form(body: bytes, limits: FormLimits) -> list[tuple[str, str, str]]:
     """The same of a body. Bytes beyond ASCII, which browsers escape, are taken for UTF-8 and refused when they are none."""
     try:
         text = body.decode()
-    except UnicodeDecodeError as error:
-        raise BadRequest("The form is not UTF-8.", reason=str(error)) from None
+    except UnicodeDecodeError:
+        raise BadRequest("The form is not UTF-8.") from None
     return pairs(text if text.isascii() else "".join(one if one.isascii() else quote_plus(one) for one in text), limits)
 
 

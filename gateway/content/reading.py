@@ -29,7 +29,7 @@ class LimitsSettings(Settings):
     """What a body may have in it at most, whatever its size in bytes; that is the business of `body_limit`."""
 
     depth: int = Field(32, ge=1, le=200, description="Levels of objects and arrays of JSON.")
-    values: int = Field(50_000, ge=1, description="Values of JSON in all: members, elements, objects and arrays.")
+    values: int = Field(20_000, ge=1, description="Values of JSON in all: members, elements, objects and arrays.")
     members: int = Field(1000, ge=1, description="Members of one object of JSON.")
     elements: int = Field(10_000, ge=1, description="Elements of one array of JSON.")
     name: int = Field(256, ge=1, description="Characters of the name of a member, or of a field of a form or query.")

@@ -17,9 +17,9 @@ from gateway.app import App
 from gateway.audit import audit
 from gateway.cli import main
 from gateway.cli.openapi import operations
-from gateway.content.openapi import read
 from gateway.cli.starting import policy
 from gateway.config.policy import loads
+from gateway.content.openapi import read
 
 HERE = Path(__file__).parent
 DOCUMENTS = sorted(HERE.glob("openapi/*.yaml"))
