@@ -36,6 +36,7 @@ class Folder:
         self.path = path.absolute()
         self._note = note
         self._read: dict[Path, Any] = {}
+        self.registries: dict[Any, Any] = {}  # made of the files, by whoever makes them
 
     def name(self, file: Path) -> str:
         """A file as mistakes name it."""

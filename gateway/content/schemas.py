@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote, urlsplit
 
 import jsonschema_rs
 from pydantic import BeforeValidator, ValidationInfo
@@ -15,8 +14,9 @@ from gateway.config.settings import At, kind
 from gateway.content.closing import Closing
 from gateway.content.documents import Folder
 from gateway.content.formats import FORMATS
+from gateway.content.references import registry, why
 from gateway.content.sources import Source
-from gateway.content.violations import Violation, reason, violations
+from gateway.content.violations import Violation, violations
 
 Unknown = Literal["pass", "refuse", "strip"]
 
@@ -26,20 +26,20 @@ BACKTRACKS = 100_000
 
 def compiled(source: Source, closed: bool = False) -> jsonschema_rs.Validator:
     """`closed`: an object may have no members beyond those that are described. Raises At, or ValueError with file, line and column."""
-    retriever = _Retriever(source.folder, closed)
+    documents = registry(source, closed)
     try:
         return jsonschema_rs.validator_for(
             Closing(source).at_position(source.schema) if closed else source.schema,
             formats=FORMATS,
             validate_formats=True,
             ignore_unknown_formats=False,
-            retriever=retriever,
+            registry=documents,
             base_uri=source.base,
             mask="***",
             pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=BACKTRACKS),
         )
     except (jsonschema_rs.ValidationError, ValueError) as error:
-        raise _mistake(source, error, retriever.failed) from None
+        raise _mistake(source, error) from None
 
 
 UNKNOWN = ("additionalProperties", "unevaluatedProperties")
@@ -104,33 +104,6 @@ SchemaSource = Annotated[Any, BeforeValidator(source), WithJsonSchema({"anyOf": 
 """A `Source`: written as a mapping, or as the path of a file relative to the policy's folder."""
 
 
-class _Retriever:
-    """Reads the files that $refs lead to; remembers what it refused."""
-
-    def __init__(self, folder: Folder, closes: bool) -> None:
-        self._folder = folder
-        self._closes = closes
-        self.failed = ""
-
-    def __call__(self, uri: str) -> Any:
-        try:
-            found = self._folder.at(uri)
-            if not (isinstance(found, dict) and "openapi" in found):
-                self._check(found, uri)
-        except ValueError as error:
-            self.failed = self.failed or str(error)
-            raise
-        return Closing(Source(found, uri, self._folder, found)).document(found) if self._closes else found
-
-    def _check(self, schema: Any, uri: str) -> None:
-        """The library says of another file's schema only that something is wrong."""
-        try:
-            jsonschema_rs.meta.validate(schema)
-        except jsonschema_rs.ValidationError as error:
-            where = self._folder.where(Path(unquote(urlsplit(uri).path)), error.instance_path)
-            raise ValueError(f"{where}: {_meta(error, schema)}") from None
-
-
 def _errors(validator: jsonschema_rs.Validator, value: Any, is_large: bool) -> Iterator[Any]:
     if not is_large:
         yield from validator.iter_errors(value)
@@ -141,30 +114,15 @@ def _errors(validator: jsonschema_rs.Validator, value: Any, is_large: bool) -> I
         yield error
 
 
-def _mistake(source: Source, error: Any, failed: str) -> ValueError:
-    if failed:
-        return ValueError(failed)
-    if source.file is not None and source.at:
-        part = source.followed()
-        try:
-            jsonschema_rs.meta.validate(part.schema)
-        except jsonschema_rs.ValidationError as fault:
-            return ValueError(f"{source.folder.where(source.file, (*part.at, *fault.instance_path))}: {_meta(fault, part.schema)}")
-        return ValueError(f"{source.folder.where(source.file, source.at)}: {str(error).partition(chr(10))[0]}")
-    path, why = tuple(getattr(error, "instance_path", ())), _meta(error, source.schema)
-    return At(path, why) if source.file is None else ValueError(f"{source.folder.where(source.file, path)}: {why}")
-
-
-def _meta(error: Any, schema: Any) -> str:
-    """What is wrong with a schema, for who wrote it."""
-    path = getattr(error, "instance_path", ())
-    found = schema
-    for step in path:
-        found = found[step]
-    if not path or not hasattr(error, "kind"):
-        return str(error).partition("\n")[0]
-    if path[-1] == "type" and not isinstance(found, dict):
-        return f"{kind(found)} is no type; write array, boolean, integer, null, number, object or string"
-    if path[-1] == "format" and isinstance(found, str):
-        return f"{kind(found)} is no format that is known here; the reference of validate lists them"
-    return f"{path[-1]} {reason(error.kind)}, got {kind(found)}"
+def _mistake(source: Source, error: Any) -> ValueError:
+    if source.file is None:
+        return At(tuple(getattr(error, "instance_path", ())), why(error, source.schema))
+    part = source.followed() if source.at else source
+    try:
+        jsonschema_rs.meta.validate(part.schema)
+    except jsonschema_rs.ValidationError as fault:
+        return ValueError(f"{source.folder.where(source.file, (*part.at, *fault.instance_path))}: {why(fault, part.schema)}")
+    path = (*source.at, *getattr(error, "instance_path", ()))
+    return ValueError(
+        f"{source.folder.where(source.file, path)}: {str(error).partition(chr(10))[0] if source.at else why(error, part.schema)}"
+    )
