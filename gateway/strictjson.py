@@ -14,7 +14,8 @@ import orjson
 
 from gateway.errors import InvalidJson, TooComplex
 
-_FEW_DIGITS = b"0" * 19
+_FEW_DIGITS, _MANY_DIGITS = b"0" * 19, b"0" * 400
+"""Runs of digits that may be an integer beyond 64 bits, and those that no number needs: parsing one takes time for each."""
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _INTEGER = re.compile(rb"(?<![0-9.eE+-])-?[0-9]{19,}(?![0-9.eE])")
 _SQUARE = bytes.maketrans(b"{}", b"[]")
@@ -40,6 +41,9 @@ def loads(data: bytes, limits: Limits | None = None) -> Any:
     """
     if limits is not None:
         _refuse_many(data, limits)
+    digits = data.translate(_DIGITS)
+    if _MANY_DIGITS in digits and _MANY_DIGITS in _structure(digits):
+        raise InvalidJson("A number has hundreds of digits.")
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -53,7 +57,7 @@ def loads(data: bytes, limits: Limits | None = None) -> Any:
     # A member that was dropped, being the first of two, takes two quotes at least with it.
     if _quotes(data) != _quotes(written):
         raise InvalidJson("An object has two members of one name.")
-    if _FEW_DIGITS in data.translate(_DIGITS):
+    if _FEW_DIGITS in digits:
         _refuse_long_integers(data)
     return value
 
@@ -83,10 +87,9 @@ def _refuse_many(data: bytes, limits: Limits) -> None:
     opened = data.count(b"[") + data.count(b"{")
     if opened <= limits.depth and opened + data.count(b",") < limits.values:
         return  # even if all of them stand outside strings
-    bare = _without_escapes(data)
-    if bare.count(b'"') > 4 * limits.values:  # a name and a string for each
+    if _quotes(data) > 4 * limits.values:  # a name and a string for each
         raise TooComplex(f"At most {limits.values} values are accepted here.")
-    structure = b"".join(bare.split(b'"')[::2])
+    structure = _structure(data)
     brackets = structure.translate(_SQUARE, _NO_BRACKET)
     if brackets.count(b"[") + structure.count(b",") >= limits.values:
         raise TooComplex(f"At most {limits.values} values are accepted here.")
@@ -103,14 +106,18 @@ def _without_escapes(data: bytes) -> bytes:
     return data.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in data else data
 
 
+def _structure(data: bytes) -> bytes:
+    """What stands outside strings; a quote in place of each."""
+    return b'"'.join(_without_escapes(data).split(b'"')[::2])
+
+
 def _quotes(data: bytes) -> int:
     return _without_escapes(data).count(b'"')
 
 
 def _refuse_long_integers(data: bytes) -> None:
     """RFC 7493, section 2.2: an integer beyond 64 bits is one number to one reader and another to the next."""
-    structure = b'"'.join(_without_escapes(data).split(b'"')[::2])
-    for found in _INTEGER.finditer(structure):
+    for found in _INTEGER.finditer(_structure(data)):
         digits = found[0]
         if len(digits) > 20 or not -(1 << 63) <= int(digits) < 1 << 64:
             raise InvalidJson("An integer has more than 64 bits; write it as a string.")

@@ -16,6 +16,8 @@ TOLD = 20
 """Refusals that are listed; there may be more."""
 TOTAL = 8
 """So many texts of the longest length that an HTML parser sees are parsed for one request: its time is bounded, too."""
+TAGS = 1000
+"""So many in one text: what is never closed takes a parser time that grows with the square."""
 _LOUD = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f<\"']")
 _CHANGES: dict[Html, Callable[[str], str]] = {"strip": html.strip, "escape": html.escape, "allow": html.allow}
 
@@ -169,13 +171,12 @@ class Cleaning:
         if self._left < 0:
             self._refuse("html", "holds too much HTML")
             return text
-        if len(text) > rules.longest:
-            self._refuse("html", f"may hold HTML, and is longer than {rules.longest} characters")
+        if len(text) > rules.longest or text.count("<") > TAGS:
+            self._refuse("html", f"may hold HTML, and has more than {rules.longest} characters or {TAGS} tags")
             return text
         if rules.html != "reject":
             text = self._changed("html", text, _CHANGES[rules.html](text))
-        is_active = html.is_active_markup if rules.html == "allow" else html.is_active
-        if html.may_be_active(text) and is_active(text):
+        if html.may_be_active(text) and (html.is_active_markup(text, True) if rules.html == "allow" else html.is_active(text)):
             self._refuse("html", "holds active HTML")
         return text
 

@@ -8,6 +8,9 @@ from urllib.parse import quote_plus, unquote_to_bytes
 
 from gateway.errors import BadRequest, TooComplex
 
+ESCAPED = 3
+"""Characters for each that is escaped."""
+
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -17,15 +20,18 @@ class FormLimits:
 
     fields: int = 1000
     name: int = 256  # characters
+    value: int = 100_000  # characters
     parts: int = 100  # of multipart/form-data
     head: int = 1024  # bytes of the head of one part
 
 
 def pairs(text: str, limits: FormLimits) -> list[tuple[str, str, str]]:
     """The fields in order: name, value, and as they were written. Raises BadRequest for what is not UTF-8 or badly escaped."""
-    written = [one for one in text.split("&") if one]
-    if len(written) > limits.fields:
+    if text.count("&") >= limits.fields:
         raise TooComplex(f"At most {limits.fields} fields are accepted here.")
+    written = [one for one in text.split("&") if one]
+    if len(text) > limits.value and max(map(len, written), default=0) > ESCAPED * limits.value:
+        raise TooComplex(f"A field has at most {limits.value} characters here.")
     if not text.isascii():
         raise BadRequest("A field holds a byte that must be written as %xx.")
     if "%" in text and _BAD_ESCAPE.search(text):

@@ -29,6 +29,8 @@ RICH = {
 ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan", "scope"}}
 SCHEMES = {"http", "https", "mailto", "tel"}
 
+_STRIPPING = nh3.Cleaner(tags=set())
+_ALLOWING = nh3.Cleaner(tags=RICH, attributes=ATTRIBUTES, url_schemes=SCHEMES, link_rel="noopener noreferrer nofollow")
 _HANDLER = re.compile(r"on(?!(?:e|es|ce|ly|to|line|going|set|site|boarding|wards?)(?![a-z]))[a-z]")
 """Whatever may be an event's handler, new ones among them: all that begins with on, but for words that people write before a `=`."""
 _UNSEEN = dict.fromkeys([*range(0x21), 0x7F, 0xA0, 0x200B, 0xFEFF])  # what browsers skip in and before a scheme, and some more
@@ -57,8 +59,10 @@ def is_active(text: str) -> bool:
     return False
 
 
-def is_active_markup(text: str) -> bool:
-    """The same in the body of a page alone, for text that is meant to be markup."""
+def is_active_markup(text: str, is_whole: bool = False) -> bool:
+    """The same in the body of a page alone, for text that is meant to be markup. `is_whole`: it leaves no tag open."""
+    if is_whole:
+        return _runs(text)
     # The page goes on after the text, and may close a tag, or a value in quotes, that the text left open.
     endings = [">", *(f"{quote}>" for quote in ('"', "'") if quote in text)]
     return any(_runs(text + ending) for ending in endings)
@@ -66,7 +70,7 @@ def is_active_markup(text: str) -> bool:
 
 def strip(text: str) -> str:
     """Its text alone, all markup gone. `<` alone goes too, as `&lt;`: it cannot be told from markup by who reads it next."""
-    return nh3.clean(text, tags=set()).replace("&gt;", ">").replace("&amp;", "&") if "<" in text else text
+    return _STRIPPING.clean(text).replace("&gt;", ">").replace("&amp;", "&") if "<" in text else text
 
 
 def escape(text: str) -> str:
@@ -76,9 +80,7 @@ def escape(text: str) -> str:
 
 def allow(text: str) -> str:
     """The rich text in it: elements and attributes of a list, links to http, https, mailto and tel."""
-    if "<" not in text:
-        return text
-    return nh3.clean(text, tags=RICH, attributes=ATTRIBUTES, url_schemes=SCHEMES, link_rel="noopener noreferrer nofollow")
+    return _ALLOWING.clean(text) if "<" in text else text
 
 
 def _runs(markup: str, skip: str | None = None) -> bool:

@@ -33,7 +33,9 @@ class LimitsSettings(Settings):
     members: int = Field(1000, ge=1, description="Members of one object of JSON.")
     elements: int = Field(10_000, ge=1, description="Elements of one array of JSON.")
     name: int = Field(256, ge=1, description="Characters of the name of a member, or of a field of a form or query.")
-    string: int = Field(100_000, ge=1, description="Characters of one string of JSON.")
+    string: int = Field(
+        100_000, ge=1, description="Characters of one string of JSON, or of a form's field, for each that is escaped three."
+    )
     fields: int = Field(1000, ge=1, description="Fields of a form or query.")
     parts: int = Field(100, ge=1, description="Parts of multipart/form-data.")
     ratio: int = Field(50, ge=1, description="How many times larger than it came a body with a Content-Encoding may become.")
@@ -44,7 +46,7 @@ class LimitsSettings(Settings):
 
     @property
     def form_limits(self) -> FormLimits:
-        return FormLimits(self.fields, self.name, self.parts)
+        return FormLimits(self.fields, self.name, self.string, self.parts)
 
 
 class Reader:

@@ -142,7 +142,7 @@ def test_a_text_is_capped_before_a_parser_sees_it_and_so_is_all_that_is_parsed(m
     found = Cleaning(longest=100)
     rules = Field(Rules(longest=100))
     found.value(["<" + "x" * 100, "y" * 10_000], rules)
-    assert ([one.reason for one in found.refused], parsed) == (["may hold HTML, and is longer than 100 characters"], [])
+    assert ([one.reason for one in found.refused], parsed) == (["may hold HTML, and has more than 100 characters or 1000 tags"], [])
     found = Cleaning(longest=100)
     found.value(["<" + "x" * 99] * (TOTAL + 1), rules)
     assert ([one.reason for one in found.refused], parsed) == (["holds too much HTML"], [100] * TOTAL)
