@@ -131,9 +131,10 @@ class Exchange:
         self._version = 0
         self._json: Any = None
 
-    def repeats(self, block: HeaderBlock) -> None:
-        """Its fields are those of `block`, which its client sent before."""
+    def repeats(self, block: HeaderBlock, added: str) -> None:
+        """Its fields are those of `block`, which its client sent before, and those `added`, each after the end of the line before."""
         self.block = block
+        self.added = added
         self._version = _version(self.headers)
 
     @property
@@ -154,6 +155,20 @@ class Exchange:
         if is_untouched:
             self.added += f"\r\n{name}: {value}"
             self._version = _version(headers)
+
+    def take_header(self, name: str) -> list[str]:
+        """`headers.popall`, and the cheaper way for a field that was added, or comes with another value in each request."""
+        headers = self.headers
+        is_untouched = _version(headers) == self._version
+        values: list[str] = headers.popall(name, [])
+        if values and is_untouched and self.added:
+            lines = self.added.split("\r\n")
+            beginning = f"{name}:".lower()
+            left = [line for line in lines if line[: len(beginning)].lower() != beginning]
+            if len(lines) - len(left) == len(values):
+                self.added = "\r\n".join(left)
+                self._version = _version(headers)
+        return values
 
     @property
     def request_id(self) -> str:

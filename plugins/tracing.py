@@ -19,7 +19,6 @@ from gateway.plugin import (
     Exchange,
     Field,
     GatewayError,
-    Headers,
     Host,
     Parent,
     Plugin,
@@ -71,7 +70,7 @@ class Tracing(Plugin[TracingSettings]):
 
     def on_request(self, ex: Exchange) -> None:
         headers = ex.headers
-        caller = _caller(headers) if TRACEPARENT in headers or TRACESTATE in headers else None
+        caller = _caller(ex) if TRACEPARENT in headers or TRACESTATE in headers else None
         if caller is None:
             ex.trace_id = trace_id = getrandbits(128).to_bytes(16).hex()
             if trace_id[-14:] < self._least_id:
@@ -98,7 +97,7 @@ class Tracing(Plugin[TracingSettings]):
             self._record(list(self._spans(recording, ex, end)))
 
     def explain(self, ex: Exchange) -> str:
-        caller = _caller(ex.headers)
+        caller = _caller(ex)
         ex.headers[TRACEPARENT] = "(a new span's)"
         if caller is None:
             return f"begins a trace; {self._sample:.3g} of them are sampled"
@@ -234,14 +233,15 @@ class _Recording:
 GONE = "client-gone"
 
 
-def _caller(headers: Headers) -> Parent | None:
+def _caller(ex: Exchange) -> Parent | None:
     """Who called. Its traceparent is taken out, for every attempt has one of its own; a tracestate that counts for nothing as well."""
-    found = parent(headers.popall(TRACEPARENT, ()))
+    found = parent(ex.take_header(TRACEPARENT))
+    headers = ex.headers
     states = headers.getall(TRACESTATE, ())
     if states:
         state = tracestate(states) if found is not None else ""
         if not state:
-            headers.popall(TRACESTATE)
+            ex.take_header(TRACESTATE)
         elif len(states) > 1 or state != states[0]:
             headers[TRACESTATE] = state
     return found

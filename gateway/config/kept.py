@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +64,10 @@ class Files:
 
     def matching(self, folder: Path, pattern: str) -> list[Path]:
         """The files below `folder` that a pattern of the shell's finds, in no order. Raises OSError or ValueError."""
-        name = str(folder.absolute() / pattern)
+        where = str(folder.absolute() / pattern)
         if self.kept is not None:
-            files = [Path(file) for file in self.kept.found.get(name, [])]
+            files = [Path(file) for file in self.kept.found.get(where, [])]
         else:
-            files = [path for path in folder.glob(pattern) if path.is_file()]
-        self.found[name] = [str(file) for file in files]
+            files = [path for name in glob(pattern, root_dir=folder, recursive=True) if (path := folder / name).is_file()]
+        self.found[where] = [str(file) for file in files]
         return files

@@ -13,7 +13,8 @@ from gateway.errors import BadRequest, ClientGone, GatewayError, HeadTooLarge, R
 from gateway.exchange import Exchange, new_id, problem
 from gateway.server.debugging import DebuggedTurn
 from gateway.server.framing import ChunkedBody, LengthBody
-from gateway.server.head import Known, Peer
+from gateway.server.head import Peer
+from gateway.server.known import Known
 from gateway.server.turn import REASONS, Turn
 from gateway.stream import HIGH, Stream
 from gateway.wire import HeadParser, serialize
@@ -137,11 +138,11 @@ class Connection(asyncio.Protocol):
         """One head, or a part of it; its turn is begun. Returns what follows it."""
         partial = self._partial
         try:
-            if self._known is not None and not partial:
-                line_end = data.find(b"\r\n")
-                if data.startswith(self._known.block, line_end) and (ex := self.front.heads.again(data, line_end, self._known)) is not None:
+            if self._known is not None and not partial and (found := self.front.heads.again(data, self._known)) is not None:
+                ex, end = found
+                if end <= self.front.head_limit:
                     self._begin(ex, False, True)
-                    return data[line_end + len(self._known.block) :]
+                    return data[end:]
             whole = partial + data if partial else data
             end = whole.find(b"\r\n\r\n", max(len(partial) - 3, 0)) + 4
             complete = end > 3
@@ -163,7 +164,7 @@ class Connection(asyncio.Protocol):
 
     def _first(self, message: Any, head: bytes, rest: bytes) -> bytes:
         """Begin the turn of a parsed head, with as much of its body as is there already. Returns what follows that."""
-        ex, chunked, expects, self._known, token = self.front.heads.exchange(message, self._peer, head)
+        ex, chunked, expects, self._known, token = self.front.heads.exchange(message, self._peer, head, self._known)
         if chunked or ex.content_length:
             stream = Stream(self.front.loop, self._pause, self._resume)
             ex.stream = stream

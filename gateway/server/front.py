@@ -146,21 +146,21 @@ class Front:
         """
         self.be_unready()
         await asyncio.sleep(self.timeouts.lame_duck)
-        self.stop_accepting()
+        await self.stop_accepting()
         await self.end(self.timeouts.drain)
 
     def be_unready(self) -> None:
         """Readiness says no; all is served still."""
         self.app.running.draining = True
 
-    def stop_accepting(self, *, others_go_on: bool = False) -> None:
+    async def stop_accepting(self, *, others_go_on: bool = False) -> None:
         """What has begun may end. `others_go_on`: other processes accept what waits at the same sockets."""
         self.draining = True
-        for listener in self.listeners:
-            if others_go_on:
+        if others_go_on:
+            for listener in self.listeners:
                 listener.leave()
-            else:
-                listener.close()
+        else:
+            await asyncio.gather(*(listener.close() for listener in self.listeners))
 
     async def end(self, patience: float | None) -> None:
         """Wait for what has begun; what is left after `patience` seconds, if there is such a limit, is cut."""

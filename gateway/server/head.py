@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from aiohttp import HttpVersion10, HttpVersion11
+from multidict import istr
 
 from gateway.authority import valid_host
 from gateway.errors import BadRequest, ExpectationFailed, HeadTooLarge, TargetTooLong, Unimplemented, VersionNotSupported
-from gateway.exchange import Exchange, HeaderBlock, Headers
+from gateway.exchange import Exchange, Headers
 from gateway.server.forwarding import Claims, Client, Forwarding
+from gateway.server.known import Known
 from gateway.target import canonical
 from gateway.wire import Names
 
@@ -85,15 +87,9 @@ class Peer:
         return self._last
 
 
-class Known(NamedTuple):
-    """What one request proved of its header block, for the next with the same bytes on the same connection."""
-
-    block: bytes  # everything behind the request line
-    fields: HeaderBlock
-    host: str
-    client: Client
-    has_raw_bytes: bool
-    takes_trailers: bool
+def _varies_alone(raw: bytes) -> istr | None:
+    name, kind = NAMES[raw]
+    return name if kind in (0, ONCE) else None
 
 
 class HeadReader:
@@ -106,32 +102,48 @@ class HeadReader:
         self._methods = (METHODS | extra_methods) - NEVER
         self._clock = clock
 
-    def again(self, head: bytes, end: int, known: Known) -> Exchange | None:
-        """The exchange of a head that differs from a known one in its request line only, up to `end`; None: read it the long way.
+    def again(self, data: bytes, known: Known) -> tuple[Exchange, int] | None:
+        """The exchange of a head that differs from a known one in what that leaves open, and where it ends; None: read it the long way.
 
         Clients repeat themselves: only the line is read, by a grammar narrower than llhttp's. Raises BadRequest.
         """
-        line = _LINE.fullmatch(head, 0, end)
+        line_end = data.find(b"\r\n")
+        if not data.startswith(known.first, line_end):
+            return None
+        end = line_end + len(known.first)
+        values: Sequence[str] = ()
+        if known.rest:
+            if (found := known.match(data, end)) is None:
+                return None
+            end, values = found
+        line = _LINE.fullmatch(data, 0, line_end)
         if line is None or len(line[2]) > self._target:
             return None
         method = line[1].decode()
         if method not in self._methods:
             return None
         target = canonical(line[2].decode(), known.host)
-        ex = Exchange(method, target.target, target.path, target.query, known.fields.headers.copy())
-        ex.repeats(known.fields)
+        headers = known.fields.headers.copy()
+        added = ""
+        for name, value in zip(known.names, values, strict=True):
+            headers.add(name, value)
+            added += f"\r\n{name}: {value}"
+        ex = Exchange(method, target.target, target.path, target.query, headers)
+        ex.repeats(known.fields, added)
         ex.host = known.host
         ex.client, ex.scheme, _, ex.is_proxied = known.client
         ex.started = self._clock()
         ex.body_limit = self._body
         ex.has_raw_bytes = known.has_raw_bytes
         ex.takes_trailers = known.takes_trailers
-        return ex
+        return ex, end
 
-    def exchange(self, message: Any, peer: Peer, head: bytes) -> tuple[Exchange, bool, bool, Known | None, str | None]:
+    def exchange(
+        self, message: Any, peer: Peer, head: bytes, before: Known | None = None
+    ) -> tuple[Exchange, bool, bool, Known | None, str | None]:
         """The exchange, whether its body is chunked, whether its client waits for a 100, what may be known from now on, a debug token.
 
-        Raises what refuses it.
+        `before`: what is known of the request before. Raises what refuses it.
         """
         version = message.version
         if version is not HttpVersion11 and version is not HttpVersion10:
@@ -177,8 +189,9 @@ class HeadReader:
         known = None
         is_plain = ex.content_length is None and not (chunked or expects or message.upgrade or message.should_close)
         if is_plain and version is HttpVersion11 and token is None:
-            block = head[head.index(b"\r\n") :]
-            known = Known(block, HeaderBlock(ex.headers.copy()), host, client, ex.has_raw_bytes, ex.takes_trailers)
+            known = Known(head[head.index(b"\r\n") :], ex, client)
+            if before is not None:
+                known.learn(before, _varies_alone)
         return ex, chunked, expects, known, token
 
 

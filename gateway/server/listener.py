@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.server.deaf import deafen
 from gateway.server.eager import Eager
 
 log = logging.getLogger("gateway.server")
@@ -23,6 +24,8 @@ FEW = 4
 """The same for a process that is ahead of the others, when these have had their chance."""
 RESPITE = 0.002
 """Seconds for which one that is ahead leaves new connections to the others."""
+SETTLE = 0.1
+"""Seconds at the end in which handshakes that have begun come through: a round trip to a client far away."""
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
@@ -138,9 +141,11 @@ class Listener:
         """
         self._is_ahead = is_ahead
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Accept what has come so far, and no more. Connections that were accepted live on."""
         if self._loop is not None and self._socket.fileno() >= 0:
+            if deafen(self._socket):
+                await asyncio.sleep(SETTLE)
             self._take(BACKLOG)
         self.leave()
 

@@ -55,7 +55,7 @@ def bind(policy: Policy) -> list[Listener]:
                 raise OSError(f"cannot listen on {address}: {error.strerror or error}") from error
     except OSError:
         for listener in listeners:
-            listener.close()
+            listener.leave()
         raise
     return listeners
 

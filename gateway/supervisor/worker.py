@@ -173,7 +173,7 @@ class Worker:
 
     async def drain(self, arguments: Arguments) -> None:
         """Accept no more, and end when what has begun has: what is left after `patience` seconds, if there is such a limit, is cut."""
-        self.serving.front.stop_accepting(others_go_on=arguments["others_go_on"])
+        await self.serving.front.stop_accepting(others_go_on=arguments["others_go_on"])
         self._balance.leave(self._number)
         if self._ends is not None:
             self._ends.cancel()  # it was replaced, and had all the time there is; now the gateway ends

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -283,6 +284,85 @@ def test_a_head_however_it_is_cut(block: list[bytes], line: bytes, at: list[int]
                 fronts.turns.take()
         found = fronts.exchanges[-1:] if len(fronts.exchanges) > (expected[0] is not None) else []
         assert ((values(found[0]) if found else None), ID.sub(b"ID", transport.written)) == expected
+
+    run(play)
+
+
+def unordered(found: dict[str, object] | None) -> dict[str, object] | None:
+    """Without the order of fields of different names, which says nothing (RFC 9110, section 5.3), and without their spelling."""
+    if found is None:
+        return None
+    headers, upstream = found["headers"], found["upstream"]
+    assert isinstance(headers, tuple) and isinstance(upstream, bytes)
+    line, *lines = upstream.split(b"\r\n")
+    in_order = sorted(((name.lower(), value) for name, value in headers), key=lambda field: field[0])
+    return found | {
+        "added": "",
+        "headers": in_order,
+        "upstream": (line, sorted((part.partition(b":")[0].lower(), part.partition(b":")[2]) for part in lines)),
+    }
+
+
+VARYING = [
+    b"traceparent", b"Cookie", b"cookie", b"Authorization", b"Content-Type", b"Origin", b"X-Request-Id", b"Host", b"TE", b"Connection",
+    b"X-Forwarded-For", b"Expect", b"Upgrade", b"Content-Length", b"X_A", b"Trailer", b"Gateway-Debug", b"A",
+]  # fmt: skip
+VALUES = [
+    b"1", b"22", b"a b", b"a\tb", b"a: b", b"x, y", b"", b" ", b"  padded \t", b"\xff", b"\xc3\xa9", b"a\0b", b"a\nb", b"a\rb", b"a\r\n b",
+    b"a\r\nB: c", b"a\x7fb", b"x" * 300, b"x" * 2100, b"trailers", b"close", b"traceparent", b"A, Cookie", b"100-continue", b"api.test",
+    b"0", b"1, 2", b"websocket",
+]  # fmt: skip
+
+
+@given(
+    st.lists(st.sampled_from(VARYING), min_size=1, max_size=6),
+    st.lists(st.lists(st.sampled_from(VALUES[:5]) | st.sampled_from(VALUES), min_size=6, max_size=6), min_size=3, max_size=5),
+    st.lists(st.integers(0, 5), max_size=3),
+)
+@example([b"traceparent", b"Connection"], [[b"1", b"traceparent"], [b"2", b"traceparent"], [b"3", b"traceparent"]], [])
+@example([b"Cookie", b"cookie"], [[b"1", b"2"], [b"3", b"2"], [b"4", b"2"]], [])
+@example([b"A"], [[b"1"], [b"22"], [b"a\r\nB: c"]], [])
+@example([b"A"], [[b"1"], [b"22"], [b"x" * 2100]], [])
+@example([b"A", b"B"], [[b"1", b"1"], [b"1", b"2"], [b"2", b"2"], [b"3", b"3"]], [])
+def test_each_request_of_a_connection_is_what_it_would_be_on_a_fresh_one_whatever_changes(
+    names: list[bytes], requests: list[list[bytes]], steady: list[int]
+) -> None:
+    """Also when values change from one to the next; those of the fields `steady` do not."""
+
+    def play(fronts: Fronts) -> None:
+        used, transport = fronts.connection()
+        for row in requests:
+            found = [requests[0][n] if n in steady else value for n, value in enumerate(row)]
+            fields = [name + b": " + value for name, value in zip(names, found, strict=False)]
+            head = b"\r\n".join([b"GET /a HTTP/1.1", b"Host: api.test", *fields, b"", b""])
+            if used._lingering or used._body is not None or used._turn is not None or used._partial:
+                return
+            again = fronts.sent(used, transport, head)
+            fresh, other = fronts.connection()
+            exchange, answer = fronts.sent(fresh, other, head)
+            assert (unordered(again[0]), again[1]) == (unordered(exchange), answer)
+
+    run(play)
+
+
+def test_a_value_that_changes_is_left_open_and_the_way_is_short() -> None:
+    def play(fronts: Fronts) -> None:
+        connection, transport = fronts.connection()
+        head = b"GET /a HTTP/1.1\r\nHost: api.test\r\ntraceparent: %d\r\nA: b\r\nCookie: a=%d\r\n\r\n"
+        parsed: list[bytes] = []
+        feed = connection._parser.feed
+
+        def counted(data: bytes) -> Any:
+            parsed.append(data)
+            return feed(data)
+
+        seam: Any = connection
+        seam._parser = SimpleNamespace(feed=counted)
+        for n in range(6):
+            fronts.sent(connection, transport, head % (n, n // 2))
+            assert [dict(fronts.exchanges[-1].headers.items())[name] for name in ("traceparent", "Cookie")] == [str(n), f"a={n // 2}"]
+        assert len(parsed) == 3, "the first, the second for the trace, and the third for the cookie"
+        assert connection._known is not None and connection._known.names == ("traceparent", "Cookie")
 
     run(play)
 

@@ -114,6 +114,14 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
 def plugin(folder: Path, name: str, body: str, head: str = "") -> None:
     (folder / "plugins").mkdir(exist_ok=True)
     lines = "\n".join(f"    {line}" for line in body.splitlines())
@@ -132,8 +140,9 @@ async def test_many_workers_are_one_gateway(tmp_path: Path) -> None:
         assert [worker["worker"] for worker in found] == list(range(size))
         assert len({worker["pid"] for worker in found} | {gateway.supervisor}) == size + 1
         assert await gateway.counted("http_server_request_duration_seconds_count") == 60
-        await asyncio.sleep(0.6)  # between two looks of what nobody tells as it happens
-        assert await gateway.counted("gateway_workers") == size
+        async with asyncio.timeout(10):
+            while await gateway.counted("gateway_workers") != size:  # nobody tells of it as it happens: it is looked at
+                await asyncio.sleep(0.1)
         health = await gateway.observe("/health/readiness")
         assert (health["status"], health["ready"], health["policy"]["revision"]) == ("ok", True, 1)
         gateway.process.send_signal(signal.SIGTERM)
@@ -261,8 +270,7 @@ async def test_no_process_outlives_a_killed_supervisor_and_what_has_begun_ends_w
         await until(lambda: upstream.received)
         os.kill(gateway.supervisor, signal.SIGKILL)
         await until(lambda: gateway.log.count("the supervisor is gone") == 3)
-        with socket.create_server(("127.0.0.1", gateway.port)):  # who starts it again finds the port free
-            pass
+        await until(lambda: is_free(gateway.port), 1)  # for who starts it again
         assert [answer.body for answer in await client.read(1)] == [b"slow"]
         await until(lambda: not any(map(is_alive, pids)))
 

@@ -22,7 +22,7 @@ def known() -> Exchange:
     block = HeaderBlock(Headers(FIELDS))
     ex = exchange("GET", "/a?b", host="api.test")
     ex.headers = block.headers.copy()
-    ex.repeats(block)
+    ex.repeats(block, "")
     return ex
 
 
@@ -89,3 +89,25 @@ def test_a_value_is_one_line(value: str) -> None:
         with pytest.raises(ValueError, match="A is not one line"):
             target.add_header("A", value)
     assert "A" not in ex.headers
+
+
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=4), NAMES)
+def test_what_is_taken_is_gone_both_ways(added: list[tuple[str, str]], taken: str) -> None:
+    ex = known()
+    for name, value in added:
+        ex.add_header(name, value)
+    assert ex.take_header(taken) == [value for name, value in [*FIELDS, *added] if name.lower() == taken.lower()]
+    attempt = Attempt(1, "http://u.test", ex.headers)
+    long, _ = request_head(ex, attempt.headers, "", None, streams=False)
+    assert taken.lower() not in dict(read(long))
+    short = repeated_head(ex, attempt)
+    assert short is None or read(short) == read(long)
+
+
+def test_taking_what_comes_with_another_value_each_time_keeps_the_short_way() -> None:
+    ex = known()
+    ex.add_header("traceparent", "1")
+    ex.add_header("Cookie", "a\tb: c")
+    assert ex.take_header("Traceparent") == ["1"]
+    assert ex.is_untouched
+    assert ex.added == "\r\nCookie: a\tb: c"
