@@ -22,7 +22,7 @@ LONGEST = 256
 """Characters of a name that are looked at; a longer one is refused."""
 TOO_LONG = f"its name is longer than {LONGEST} characters"
 _STEP = re.compile(r"[.\[\]]+")
-_PLAIN = re.compile(r"[\w .$@:/~-]{1,64}")
+_PLAIN = re.compile(r"[\w.$:/~-]{1,64}")
 
 
 def steps(name: str) -> list[str]:

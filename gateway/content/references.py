@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
@@ -11,6 +11,7 @@ import jsonschema_rs
 
 from gateway.config.settings import kind
 from gateway.content.closing import Closing
+from gateway.content.keywords import misspelt
 from gateway.content.sources import Source
 from gateway.content.violations import reason
 
@@ -43,6 +44,10 @@ def why(error: Any, schema: Any) -> str:
     if path[-1] == "format" and isinstance(found, str):
         return f"{kind(found)} is no format that is known here; docs/validation.md lists them"
     return f"{path[-1]} {reason(error.kind)}, got {kind(found)}"
+
+
+def unknown(path: Sequence[str | int], meant: str) -> str:
+    return f'{kind(path[-1])} is no keyword, and would check nothing; did you mean "{meant}"?'
 
 
 def _documents(source: Source) -> dict[str, Any]:
@@ -82,3 +87,5 @@ def _check(schema: Any, source: Source, uri: str) -> None:
     except jsonschema_rs.ValidationError as error:
         where = source.folder.where(Path(unquote(urlsplit(uri).path)), error.instance_path)
         raise ValueError(f"{where}: {why(error, schema)}") from None
+    for path, meant in misspelt(schema):
+        raise ValueError(f"{source.folder.where(Path(unquote(urlsplit(uri).path)), path)}: {unknown(path, meant)}")

@@ -14,7 +14,8 @@ from gateway.config.settings import At, kind
 from gateway.content.closing import Closing
 from gateway.content.documents import Folder
 from gateway.content.formats import FORMATS
-from gateway.content.references import registry, why
+from gateway.content.keywords import misspelt
+from gateway.content.references import registry, unknown, why
 from gateway.content.sources import Source
 from gateway.content.violations import Violation, violations
 
@@ -97,6 +98,9 @@ def source(value: Any, info: ValidationInfo) -> Source:
     else:
         raise ValueError(f"expected a schema or the path of a file, got {kind(value)}")
     compiled(found)
+    for path, meant in misspelt(found.schema):
+        told = unknown(path, meant)
+        raise At(path, told) if found.file is None else ValueError(f"{folder.where(found.file, path)}: {told}")
     return found
 
 

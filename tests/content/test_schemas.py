@@ -38,6 +38,9 @@ def made(schema: Any, folder: Path = Path(), read: list[Path] | None = None) -> 
         ({"format": "emial"}, ("format",), '"emial" is no format that is known here'),
         ({"enum": 1}, ("enum",), "enum must be an array, got 1"),
         ({"properties": []}, ("properties",), "properties must be an object, got a list"),
+        ({"requred": ["a"]}, ("requred",), '"requred" is no keyword, and would check nothing; did you mean "required"?'),
+        ({"items": {"anyOf": [{"maxlength": 1}]}}, ("items", "anyOf", 0, "maxlength"), '"maxlength" is no keyword'),
+        ({"properties": {"a": {"enums": [1]}}}, ("properties", "a", "enums"), '"enums" is no keyword'),
         ({"$ref": "#/$defs/nowhere"}, (), "Pointer '/$defs/nowhere' does not exist"),
     ],
 )
@@ -56,6 +59,8 @@ FILES: dict[str, str | bytes] = {
     "tabs.json": '{\n\t"type": "object",\n\t"minProperties": "1"\n}',
     "a.yaml": "type: object\nproperties:\n  a: [1\n",
     "b.yaml": "type: object\nproperties:\n  a: {type: 5}\n",
+    "typo.json": '{"properties": {"a": {\n "minimun": 1}}}',
+    "typos.json": '{"items": {"$ref": "typo.json"}}',
     "list.json": "[]",
     "refers.json": '{"properties": {"a": {"$ref": "lead.json"}}}',
     "out.json": '{"$ref": "../../secret.json"}',
@@ -75,6 +80,8 @@ FILES: dict[str, str | bytes] = {
         ("tabs.json", "schemas/tabs.json"),
         ("a.yaml", "schemas/a.yaml:4:1 is not YAML: "),
         ("b.yaml", "schemas/b.yaml:3:13: 5 is no type"),
+        ("typo.json", 'schemas/typo.json:2:13: "minimun" is no keyword, and would check nothing; did you mean "minimum"?'),
+        ("typos.json", 'schemas/typo.json:2:13: "minimun" is no keyword'),
         ("list.json", "schemas/list.json holds a list; a schema is a mapping"),
         ("refers.json", 'schemas/lead.json:4:20: "strin" is no type'),
         ("out.json", '"../secret.json" leads out of the policy\'s folder'),
@@ -96,6 +103,10 @@ def test_a_mistake_in_a_file_is_told_with_file_line_and_column(tmp_path: Path, n
     with pytest.raises(ValueError, match=r".") as told:
         made(name if name.startswith("/") else f"schemas/{name}", folder)
     assert why in str(told.value)
+
+
+def test_other_words_are_allowed_in_a_schema_and_names_are_no_keywords() -> None:
+    made({"x-owner": "crm", "discriminator": {}, "properties": {"requred": {}, "enums": {}}, "$defs": {"typ": {}}, "const": {"typ": 1}})
 
 
 def test_every_file_that_it_is_made_of_is_watched(tmp_path: Path) -> None:
