@@ -9,6 +9,7 @@ FROM python:3.13-slim
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     pip install --no-cache-dir --no-index --find-links /wheels gateway
 COPY gateway.yaml /etc/gateway/gateway.yaml
+COPY policy/schemas /etc/gateway/policy/schemas
 USER 65532:65532
 # 9191: the observe port of the policy above, on loopback unless OBSERVE_HOST says otherwise.
 EXPOSE 8080 9191

@@ -11,6 +11,7 @@ import jsonschema_rs
 
 from gateway.config.settings import kind
 from gateway.content.closing import Closing
+from gateway.content.formats import prepare
 from gateway.content.keywords import misspelt
 from gateway.content.sources import Source
 from gateway.content.violations import reason
@@ -55,24 +56,29 @@ def _documents(source: Source) -> dict[str, Any]:
     if source.file is not None:
         found[source.file.as_uri()] = source.folder.at(source.file.as_uri())
     pending = [(source.schema, source.base), *((document, uri) for uri, document in found.items())]
+    formats: set[str] = set()
     while pending:
         value, base = pending.pop()
-        for reference in _references(value):
+        for reference in _references(value, formats):
             uri = urljoin(base, reference).partition("#")[0]
             if uri not in found and uri != source.base:
                 found[uri] = source.folder.at(uri)
                 _check(found[uri], source, uri)
                 pending.append((found[uri], uri))
+    prepare(formats)
     return found
 
 
-def _references(value: Any) -> Iterator[str]:
+def _references(value: Any, formats: set[str]) -> Iterator[str]:
+    """What its $refs say. Its formats are added to `formats`."""
     pending = [value]
     while pending:
         one = pending.pop()
         if isinstance(one, dict):
             if isinstance(reference := one.get("$ref"), str):
                 yield reference
+            if isinstance(written := one.get("format"), str):
+                formats.add(written)
             pending += [inner for key, inner in one.items() if key not in DATA]
         elif isinstance(one, list):
             pending += one

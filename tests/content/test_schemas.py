@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from email_validator import EmailNotValidError, validate_email
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.settings import At
 from gateway.content.fields import Fields
-from gateway.content.formats import is_email, is_phone
+from gateway.content.formats import _SPECIAL, is_email, is_phone
 from gateway.content.schemas import Schema, source
 from gateway.content.sources import Source
 
@@ -168,6 +170,17 @@ def test_violations_say_where_and_why_and_repeat_nothing(schema: Any, value: Any
     assert "secret" not in str(checked.violations(value))
 
 
+def test_a_library_is_loaded_with_the_schema_that_needs_it_and_not_before() -> None:
+    code = (
+        "import sys, json; from pathlib import Path; from types import SimpleNamespace as N; from gateway.content.schemas import source;"
+        "schema = lambda value: source(value, N(context={'folder': Path()}));"
+        "loaded = lambda: sorted({'email_validator', 'phonenumbers'} & sys.modules.keys());"
+        "print(loaded()); schema({'format': 'uuid'}); print(loaded()); schema({'items': {'format': 'phone'}}); print(loaded())"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said == "[]\n[]\n['phonenumbers']\n"
+
+
 def test_there_is_an_end_to_what_is_told() -> None:
     checked = Schema(made({"items": {"type": "integer"}}))
     assert len(checked.violations(["x"] * 100)) == 20
@@ -258,6 +271,10 @@ def test_texts_are_taken_for_what_the_schema_asks(pairs: list[tuple[str, str]], 
     found = Fields(made(QUERY)).violations(pairs, "query")
     assert [(one.pointer, one.reason) for one in found] == told
     assert {one.where for one in found} <= {"query"}
+
+
+def test_the_ends_of_domains_that_nobody_owns_are_the_library_s() -> None:
+    assert set(SPECIAL_USE_DOMAIN_NAMES) == _SPECIAL
 
 
 LOCAL = st.text("abcXYZ019.!#$%&'*+/=?^_`{|}~-", min_size=1, max_size=66)
