@@ -22,7 +22,7 @@ KINDS = ("html", "control", "bidi", "nfc", "trim", "name")
 
 def _field(name: str) -> str:
     if not name or any(not step or step != step.strip() for step in name.split(".")):
-        raise ValueError(f'"{name}" names no field; write name, or user.name for one inside another')
+        raise ValueError(f'"{name}" is no name; write name, or user.name for one inside another')
     return name
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -29,13 +29,24 @@ Loader.yaml_implicit_resolvers = {
 }
 
 
-class Folder:
-    """The policy's folder, and nothing outside it. `note` is told of each file that is read, so that a reload watches it."""
+def from_disk(file: Path, most: int) -> bytes:
+    """Up to `most` bytes of a file. Raises OSError."""
+    with file.open("rb") as stream:
+        return stream.read(most)
 
-    def __init__(self, path: Path, note: Callable[[Path], None] | None = None) -> None:
-        self.path = path.absolute()
-        self._note = note
+
+class Folder:
+    """The policy's folder, and nothing outside it."""
+
+    def __init__(self, context: Mapping[str, Any]) -> None:
+        """`context` is that of a setting: `folder`; `note`, which is told of each file, so that a reload watches it; and `read`, which
+        remembers what was read, so that every worker reads the same.
+        """
+        self.path: Path = context.get("folder", Path()).absolute()
+        self._note: Callable[[Path], None] = context.get("note", lambda file: None)
+        self._bytes: Callable[[Path, int], bytes] = context.get("read", from_disk)
         self._read: dict[Path, Any] = {}
+        self._texts: dict[Path, str] = {}
         self.registries: dict[Any, Any] = {}  # made of the files, by whoever makes them
 
     def name(self, file: Path) -> str:
@@ -45,8 +56,7 @@ class Folder:
     def read(self, file: Path) -> Any:
         """What a file holds. Raises ValueError, `why; what to write instead`, with file, line and column."""
         if file not in self._read:
-            if self._note is not None:
-                self._note(file)
+            self._note(file)
             self._read[file] = self._parsed(file)
         return self._read[file]
 
@@ -65,11 +75,12 @@ class Folder:
     def _parsed(self, file: Path) -> Any:
         name = self.name(file)
         try:
-            if file.stat().st_size > LARGEST:
-                raise ValueError(f"{name} is larger than {LARGEST >> 20} MiB")
-            data = file.read_bytes()
+            data = self._bytes(file, LARGEST + 1)
         except OSError as error:
-            raise ValueError(f"{name} cannot be read: {error.strerror}") from None
+            raise ValueError(f"{name} cannot be read: {error.strerror or 'No such file or directory'}") from None
+        if len(data) > LARGEST:
+            raise ValueError(f"{name} is larger than {LARGEST >> 20} MiB")
+        self._texts[file] = data.decode("utf-8-sig", "replace")
         try:
             if file.suffix == ".json" or data.lstrip()[:1] == b"{":
                 json.loads(data)  # says best where a mistake is
@@ -90,8 +101,8 @@ class Folder:
         """`schemas/lead.json:7:21`, for what stands at `path` in a file that has been read; the file alone when it cannot be told."""
         name = self.name(file)
         try:
-            node: nodes.Node = nodes.parse(file.read_text("utf-8-sig"), name)
-        except (ConfigError, OSError, ValueError):
+            node: nodes.Node = nodes.parse(self._texts[file], name)
+        except ConfigError:
             return name
         for step in path:
             inner = _below(node, step)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path as FilePath
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ValidationInfo
@@ -120,8 +119,7 @@ def _renamed(schema: RequestSchema, path: str, template: str) -> RequestSchema:
 
 def document(value: Any, info: ValidationInfo) -> Source:
     """An OpenAPI document in the policy's folder. Raises ValueError."""
-    context = info.context or {}
-    folder = Folder(context.get("folder", FilePath()), context.get("note"))
+    folder = Folder(info.context or {})
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError(f"expected the path of an OpenAPI document, got {kind(value)}")
     file = (folder.path / value).absolute()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import jsonschema_rs
@@ -85,8 +84,7 @@ class Schema:
 
 def source(value: Any, info: ValidationInfo) -> Source:
     """A schema written in the policy, or the file that has it. Raises At and ValueError."""
-    context = info.context or {}
-    folder = Folder(context.get("folder", Path()), context.get("note"))
+    folder = Folder(info.context or {})
     if isinstance(value, dict | bool):
         found = Source(value, folder.path.as_uri() + "/", folder, value)
     elif isinstance(value, str) and value and "\0" not in value:

@@ -343,3 +343,12 @@ def test_a_policy_tells_mistakes_with_their_places_and_watches_all_files(tmp_pat
             load_policy(policy)
         assert f":{where}:" in str(told.value)
         assert why in str(told.value)
+
+
+def test_another_process_reads_the_schemas_that_were_read_before(tmp_path: Path) -> None:
+    policy = tmp_path / "gateway.yaml"
+    policy.write_text(POLICY.format("{body: lead.json}"))
+    (tmp_path / "lead.json").write_text('{"type": "object"}')
+    kept = load_policy(policy).kept
+    (tmp_path / "lead.json").write_text("{")
+    assert load_policy(policy, kept=kept).routes[0].plugins[0].settings.body.schema == {"type": "object"}  # type: ignore[attr-defined]
