@@ -107,19 +107,31 @@ class Sanitize(Plugin[SanitizeSettings]):
         self._end(ex, found, None)
         return None
 
-    async def explain(self, ex: Exchange) -> str:
+    def explain(self, ex: Exchange) -> str | Awaitable[str]:
         found = self._new()
         try:
             soon = self._look(ex, found)
-            if soon is not None:
-                await soon
         except errors.GatewayError as error:
-            if not self._observes:
-                raise
-            return f"would refuse this as {error.status}: {error.reason or error.detail}"
+            return self._would_refuse(error)
+        return self._said(found) if soon is None else self._said_later(found, soon)
+
+    async def _said_later(self, found: content.Cleaning, soon: Coroutine[Any, Any, None]) -> str:
+        try:
+            await soon
+        except errors.GatewayError as error:
+            return self._would_refuse(error)
+        return self._said(found)
+
+    def _said(self, found: content.Cleaning) -> str:
         if not found.changed:
             return "finds nothing to refuse or change"
         return f"{'would change' if self._observes else 'changes'} {_listed(found.changed)}"
+
+    def _would_refuse(self, error: errors.GatewayError) -> str:
+        """Raises `error` where it is the answer."""
+        if not self._observes:
+            raise error
+        return f"would refuse this as {error.status}: {error.reason or error.detail}"
 
     def _look(self, ex: Exchange, found: content.Cleaning) -> Coroutine[Any, Any, None] | None:
         """Find what is to be found, and change what is to be changed. Raises UnsafeContent, and what a body is refused for otherwise."""

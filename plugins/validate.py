@@ -67,7 +67,7 @@ class Validate(Plugin[ValidateSettings]):
             self._operations = content.operations(settings.openapi, routes, settings.unknown)
             if not self._operations:
                 raise ValueError("no operation of this document has the path of a route here; write the route's path as the document does")
-        counter = host.metrics.counter("validate.refused", "Requests that were refused, or would have been.", ("status",))
+        counter = host.metrics.counter("validate.refused", "Requests that were refused, or would have been, with this status.", ("status",))
         self._refused = {status: counter.bind(status=status).add for status in (400, 413, 415, 422, 503)}
 
     def on_request(self, ex: Exchange) -> Awaitable[None] | None:
@@ -78,16 +78,26 @@ class Validate(Plugin[ValidateSettings]):
             return None
         return None if soon is None else self._refuse_later(ex, soon)
 
-    async def explain(self, ex: Exchange) -> str:
+    def explain(self, ex: Exchange) -> str | Awaitable[str]:
         try:
             soon = self._look(ex)
-            if soon is not None:
-                await soon
         except errors.GatewayError as error:
-            if not self._observes:
-                raise
-            return f"would refuse this as {error.status}: {error.reason or error.detail}"
-        return "finds nothing wrong" if self._asked(ex) is not None else "has no operation for this"
+            return self._would_refuse(error)
+        says = "finds nothing wrong" if self._asked(ex) is not None else "has no operation for this"
+        return says if soon is None else self._said_later(soon, says)
+
+    async def _said_later(self, soon: Coroutine[Any, Any, None], says: str) -> str:
+        try:
+            await soon
+        except errors.GatewayError as error:
+            return self._would_refuse(error)
+        return says
+
+    def _would_refuse(self, error: errors.GatewayError) -> str:
+        """Raises `error` where it is the answer."""
+        if not self._observes:
+            raise error
+        return f"would refuse this as {error.status}: {error.reason or error.detail}"
 
     def _asked(self, ex: Exchange) -> content.RequestSchema | None:
         return self._schema or self._operations.get((ex.method, ex.template))

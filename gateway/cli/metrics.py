@@ -21,6 +21,8 @@ plugins:
   - load_shedding
   - rate_limit: {limit: 1, window: 1s}
   - concurrency: 1
+  - sanitize
+  - validate: {query: {}}
 routes: [{match: /, plugins: [respond: 204]}]
 """
 MERGED = {"sum": "", "max": " The greatest of all workers.", "worker": " For each worker."}
