@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from unicodedata import normalize
 from urllib.parse import parse_qsl
 
+import orjson
 from pydantic import Field, PlainValidator
 from pydantic.json_schema import WithJsonSchema
 
@@ -23,7 +24,6 @@ from gateway.config.header import HeaderName
 from gateway.config.settings import OneOrMany, Settings
 from gateway.errors import InvalidJson, TooComplex
 from gateway.exchange import Exchange
-from gateway.strictjson import Limits
 
 IPV6_PREFIX = 56
 """A site has a network of this length (RFC 6177), so that an address, or a /64, costs it nothing."""
@@ -32,8 +32,6 @@ ADDRESSES = 4096
 LONGEST = 1000
 """Characters of a value that tell it apart. No name of an account has more, and a body may."""
 BODY = "body."
-LIMITS = Limits()
-"""Of a body in which a field is looked for: what is beyond them counts by its client."""
 
 Key: TypeAlias = Callable[[Exchange], str]
 
@@ -194,9 +192,13 @@ def _folded(text: str | None) -> str | None:
 
 def _field(ex: Exchange, path: list[str]) -> Any:
     try:
-        value = ex.json_at_hand(LIMITS)
+        value = ex.json_at_hand()
     except (InvalidJson, TooComplex):
-        return None
+        # A service may read it all the same, and as a rule the last of two members: no spelling of a body escapes the account's limit.
+        try:
+            value = orjson.loads(ex.body_at_hand or b"")
+        except orjson.JSONDecodeError:
+            return None
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return value
