@@ -40,6 +40,7 @@ class Exchange:
 
     __slots__ = (
         "_json",
+        "_limits",
         "_version",
         "added",
         "attempts",
@@ -130,6 +131,7 @@ class Exchange:
         self.added = ""  # fields that `headers` has beyond those of `block`, serialized like these
         self._version = 0
         self._json: Any = None
+        self._limits: strictjson.Limits | None = None  # within which it was parsed
 
     def repeats(self, block: HeaderBlock, added: str) -> None:
         """Its fields are those of `block`, which its client sent before, and those `added`, each after the end of the line before."""
@@ -199,9 +201,10 @@ class Exchange:
         return self.json_at_hand()
 
     def json_at_hand(self, limits: strictjson.Limits | None = None) -> Any:
-        """The same, of a body that has been read. Raises TooComplex, too, if it is parsed only now and is beyond `limits`."""
-        if self._json is None:
+        """The same, of a body that has been read. Raises TooComplex, too, for one beyond `limits`."""
+        if self._json is None or (limits is not None and limits != self._limits):
             self._json = strictjson.loads(self.body_at_hand or b"", limits)
+            self._limits = limits
         return self._json
 
     def set_body(self, body: bytes, content_type: str | None = None) -> None:

@@ -83,7 +83,8 @@ class Sanitize(Plugin[SanitizeSettings]):
         super().__init__(settings, host)
         self._observes = host.mode == "observe"
         self._top = _top(settings)
-        self._new = partial(content.Cleaning, settings.names, settings.longest)
+        longest = max(settings.longest, *(one.longest or 0 for one in settings.fields.values()), 0)
+        self._new = partial(content.Cleaning, settings.names, longest)
         self._query = settings.query
         self._passes_others = settings.others == "pass"
         self._json_limits, self._form_limits = settings.limits.json_limits, settings.limits.form_limits

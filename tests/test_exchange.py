@@ -16,9 +16,11 @@ from gateway.errors import (
     MethodNotAllowed,
     PayloadTooLarge,
     QuotaExceeded,
+    TooComplex,
     Unavailable,
 )
 from gateway.exchange import BODY_FIELDS, Exchange, Headers, Reply, new_id, problem
+from gateway.strictjson import Limits
 from gateway.testing import exchange, streamed
 
 
@@ -115,6 +117,15 @@ async def test_json_is_parsed_once_and_shared() -> None:
     assert await ex.json() is found
     ex.set_body(b"2")
     assert await ex.json() == 2
+
+
+async def test_each_who_asks_has_limits_of_its_own() -> None:
+    ex = streaming(b"[[[]]]")
+    found = await ex.json()
+    assert ex.json_at_hand(Limits(depth=3)) == found
+    assert ex.json_at_hand(Limits(depth=3)) is ex.json_at_hand()
+    with pytest.raises(TooComplex):
+        ex.json_at_hand(Limits(depth=2))
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"{'a': 1}", b"NaN", b"\xff", b'{"a":1}x', b"[" * 2000, b'{"a":1,"a":2}'])

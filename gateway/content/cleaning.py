@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from gateway.content import html, names
-from gateway.content.text import BIDI, CONTROL, SURROGATE, Treatment, nfc
+from gateway.content.text import BIDI, CONTROL, Treatment, nfc
 
 Html = Literal["keep", "reject", "strip", "escape", "allow"]
 
@@ -150,8 +150,6 @@ class Cleaning:
         elif rules.nfc:
             text = self._changed("nfc", text, nfc(text))
         text = self._unseen("control", CONTROL, rules.control, text)
-        if SURROGATE.search(text):
-            self._refuse("control", "holds half of a surrogate pair")
         if rules.bidi != "keep":
             text = self._unseen("bidi", BIDI, rules.bidi, text)
         if rules.trim:

@@ -28,7 +28,7 @@ def media_type(ex: Exchange) -> tuple[str, str]:
         return told[0].strip().lower(), ""
     parsed = Message()
     parsed["Content-Type"] = told[0]
-    if str(parsed.get_param("charset", "")).strip().lower() not in CHARSETS:
+    if str(parsed.get_param("charset", "")).strip().lower() not in CHARSETS or told[0].lower().count("charset") > 1:
         raise UnsupportedMediaType("Text is UTF-8 here.")
     boundary = parsed.get_param("boundary", "")
     return told[0].partition(";")[0].strip().lower(), boundary if isinstance(boundary, str) else ""

@@ -6,11 +6,13 @@ import re
 from typing import NamedTuple
 
 from gateway.content.forms import FormLimits
+from gateway.content.media import CHARSETS
 from gateway.errors import BadRequest, TooComplex
 
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=?-]{1,70}")
 _DISPOSITION = re.compile(r'form-data; ?name="([^"\\]*)"(?:; ?filename="([^"\\]*)")?', re.IGNORECASE)
 _LINE = re.compile(rb"([A-Za-z-]+):[ \t]*([^\r\n\0]*)")
+_CHARSET = re.compile(r"charset[^=]*=[\s\"']*([^\s\"';]*)", re.IGNORECASE)
 _HARMLESS = frozenset({"7bit", "8bit", "binary"})
 
 
@@ -69,6 +71,11 @@ def _part(piece: bytes, limits: FormLimits) -> Part:
     disposition = _DISPOSITION.fullmatch(fields.get(b"content-disposition", ""))
     if disposition is None:
         raise BadRequest("A part of the form does not say its name plainly.")
+    if disposition[2] == "" and content:
+        raise BadRequest("A file of the form has no name: some readers take it for a text.")
+    charset = _CHARSET.search(fields.get(b"content-type", ""))
+    if charset is not None and charset[1].lower() not in CHARSETS:
+        raise BadRequest("A part of the form is not UTF-8.")
     if len(disposition[1]) > limits.name:
         raise TooComplex(f"The name of a field has at most {limits.name} characters here.")
     return Part(disposition[1], disposition[2], head + end, content)

@@ -22,7 +22,7 @@ LONGEST = 256
 """Characters of a name that are looked at; a longer one is refused."""
 TOO_LONG = f"its name is longer than {LONGEST} characters"
 _STEP = re.compile(r"[.\[\]]+")
-_PLAIN = re.compile(r"[\w.$:/~-]{1,64}")
+_PLAIN = re.compile(r"[\w.$:/~\[\]-]{1,64}")
 
 
 def steps(name: str) -> list[str]:
@@ -40,7 +40,7 @@ def fault(name: str) -> str:
         return "its name reaches for a prototype"
     if any(part.strip().lower() in OPERATORS for part in parts):
         return "its name is an operator of a database"
-    if text.CONTROL.search(name) or text.SURROGATE.search(name):
+    if text.CONTROL.search(name):
         return "its name holds a control character"
     return "its name holds active HTML" if html.may_be_active(name) and html.is_active(name) else ""
 

@@ -12,7 +12,6 @@ CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 """C0 and C1, without tab, line feed and carriage return."""
 BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 """Embeddings, overrides and isolates of direction (UAX #9), which make text read otherwise than it is."""
-SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def nfc(text: str) -> str:

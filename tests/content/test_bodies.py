@@ -152,6 +152,8 @@ def test_the_parts_of_a_form() -> None:
         multipart(b'Content-Disposition: form-data; name="b"\r\n' + TEXT),
         multipart(b"Content-Transfer-Encoding: base64\r\n" + TEXT),
         multipart(TEXT.replace(b'"a"', b'"\xff"')),
+        multipart(FILE.replace(b"x.png", b"")),
+        multipart(TEXT.replace(b"\r\n\r\n", b"\r\nContent-Type: text/plain; charset=utf-7\r\n\r\n")),
         multipart(TEXT, boundary=b"bb"),
         multipart(TEXT).replace(b"--b\r\n", b"--bx\r\n"),
         multipart(b'Content-Disposition: form-data;\r\n name="a"\r\n\r\nhi'),
@@ -202,7 +204,7 @@ def test_the_type_of_a_body(told: str, media: str) -> None:
 def test_two_types_are_none_and_other_charsets_are_refused() -> None:
     assert media_type(exchange(headers=[("Content-Type", "application/json"), ("Content-Type", "text/plain")])) == ("", "")
     assert media_type(exchange(headers={"Content-Type": 'multipart/form-data; boundary="a b"'})) == ("multipart/form-data", "a b")
-    for charset in ("utf-16", "iso-8859-1", "utf-7", "nowhere"):
+    for charset in ("utf-16", "iso-8859-1", "utf-7", "nowhere", "utf-8; charset=utf-7"):
         with pytest.raises(UnsupportedMediaType):
             media_type(exchange(headers={"Content-Type": f"application/json; charset={charset}"}))
 

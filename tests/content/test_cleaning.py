@@ -37,12 +37,11 @@ def changed(value: Any, rules: Rules) -> Any:
         ("<script>1</script>", [" html"]),
         (["\x00"], ["/0 control"]),
         (["\x1b[31m", "\x7f", "\x9b", "a\tb\r\nc"], ["/0 control", "/1 control", "/2 control"]),
-        (["\ud800"], ["/0 control"]),
         ({"a/b": "\x00", "c~d": "\x00", "<b>": "\x00"}, ["/a~1b control", "/c~0d control", "/* control"]),
         ({"__proto__": {"admin": True}}, ["/__proto__ name"]),
         ({"a": {"constructor": {"prototype": {}}}}, ["/a/constructor name"]),
         ({"constructor": "Acme Builders"}, []),
-        ({"constructor.prototype.x": 1, "a[__proto__][x]": 1}, ["/constructor.prototype.x name", "/* name"]),
+        ({"constructor.prototype.x": 1, "a[__proto__][x]": 1}, ["/constructor.prototype.x name", "/a[__proto__][x] name"]),
         ({"a": {"$gt": ""}}, ["/a/$gt name"]),
         ({"a.$where": 1, "$GT": 1, "$ref": "#/x", "$filter": 1, "price$": 1, "$": 1}, ["/a.$where name", "/$GT name"]),
         ({"<img src=x onerror=1>": 1}, ["/* name"]),
@@ -179,4 +178,4 @@ def test_twice_is_once(value: Any, html: Html, trim: bool) -> None:
 @given(st.text())
 def test_a_pointer_repeats_no_strange_name(name: str) -> None:
     told = names.shown(name)
-    assert told == "*" or all(character.isalnum() or character in " ._$@:/-~" for character in told)
+    assert told == "*" or all(character.isalnum() or character in "._$:/-~[]" for character in told)
