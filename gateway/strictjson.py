@@ -44,10 +44,13 @@ def loads(data: bytes, limits: Limits | None = None) -> Any:
     digits = data.translate(_DIGITS)
     if _MANY_DIGITS in digits and _MANY_DIGITS in _structure(digits):
         raise InvalidJson("A number has hundreds of digits.")
+    failed: InvalidJson | None = None
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise InvalidJson(_why(data, error), reason=str(error)) from None
+        failed = InvalidJson(_why(data, error), reason=str(error))
+    if failed is not None:
+        raise failed  # not while the other is handled: it holds the text, and would be held as the context of this one
     if limits is not None and len(data) > limits.name:
         measure(value, limits)
     try:

@@ -174,6 +174,7 @@ class Sanitize(Plugin[SanitizeSettings]):
         for one in found.refused:
             self._refused[one.kind]()
         if error is not None and not self._observes:
+            error.__context__ = None  # its frames hold the body, and the exchange that will hold this error
             raise error
         for one in found.changed:
             self._changed[one.kind]()

@@ -139,6 +139,7 @@ class Validate(Plugin[ValidateSettings]):
         if (count := self._refused.get(error.status)) is not None:
             count()
         if not self._observes:
+            error.__context__ = None  # its frames hold the body, and the exchange that will hold this error
             raise error
         ex.note("validate", would_refuse=error.reason or error.detail)
         ex.note("observe", plugin="validate", status=error.status)
