@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 from multidict import CIMultiDict, getversion
 
-from gateway.errors import BadRequest, GatewayError, PayloadTooLarge
+from gateway import strictjson
+from gateway.errors import GatewayError, PayloadTooLarge
 from gateway.stream import Stream, Transformed
 
 Headers = CIMultiDict[str]
@@ -47,6 +48,7 @@ class Exchange:
 
     __slots__ = (
         "_json",
+        "_limits",
         "_version",
         "added",
         "attempts",
@@ -141,6 +143,7 @@ class Exchange:
         self.added = ""  # fields that `headers` has beyond those of `block`, serialized like these
         self._version = 0
         self._json: Any = None
+        self._limits: strictjson.Limits | None = None  # within which it was parsed
 
     def repeats(self, block: HeaderBlock, added: str) -> None:
         """Its fields are those of `block`, which its client sent before, and those `added`, each after the end of the line before."""
@@ -205,18 +208,16 @@ class Exchange:
         return self.body_at_hand
 
     async def json(self, limit: int | None = None) -> Any:
-        """The body as JSON, parsed once and shared by all who ask. Raises BadRequest when it is not JSON."""
+        """The body as JSON, parsed once and shared by all who ask. Raises InvalidJson when it is none, or ambiguous."""
         if self._json is None:
             await self.body(limit)
         return self.json_at_hand()
 
-    def json_at_hand(self) -> Any:
-        """The same, of a body that has been read."""
-        if self._json is None:
-            try:
-                self._json = orjson.loads(self.body_at_hand or b"")
-            except orjson.JSONDecodeError as error:
-                raise BadRequest("The body is not valid JSON.", reason=str(error)) from error
+    def json_at_hand(self, limits: strictjson.Limits | None = None) -> Any:
+        """The same, of a body that has been read. Raises TooComplex, too, for one beyond `limits`."""
+        if self._json is None or (limits is not None and limits != self._limits):
+            self._json = strictjson.loads(self.body_at_hand or b"", limits)
+            self._limits = limits
         return self._json
 
     def set_body(self, body: bytes, content_type: str | None = None) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, Typ
 
 from pydantic import Field
 
-from gateway import caching, errors, identity, signing
+from gateway import caching, content, errors, identity, signing
 from gateway.bearer import CHALLENGE, has_token
 from gateway.by import IPV6_PREFIX, Identities, key_of, missing_parameter, reads_body, verified
 from gateway.config.csp import Csp
@@ -133,6 +133,7 @@ __all__ = [
     "Unavailable",
     "Value",
     "caching",
+    "content",
     "errors",
     "expressions",
     "folded_segments",

@@ -21,6 +21,8 @@ plugins:
   - load_shedding
   - rate_limit: {limit: 1, window: 1s}
   - concurrency: 1
+  - sanitize
+  - validate: {query: {}}
   - csrf
   - signature: {verify: {keys: {id: a, secret: 0123456789abcdef}}}
   - idempotency

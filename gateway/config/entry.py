@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
-from gateway.config import familiar, unbuilt
+from gateway.config import familiar
 from gateway.config.belonging import BESIDE, SWITCHES
 from gateway.config.document import Document
 from gateway.config.interpolation import Secret, conceal
@@ -115,7 +115,7 @@ class Entries:
             return None
         if len(names) == 1:
             return names[0]
-        plugins = [name for name in names if name in self.registry or name in unbuilt.PLUGINS]
+        plugins = [name for name in names if name in self.registry]
         if len(plugins) != 1:
             self.document.report((*path, names[1]), "a second plugin in one entry", "begin it with a dash of its own", at_key=True)
             return None
@@ -161,18 +161,14 @@ class Entries:
         if self.document.is_unfilled(where):
             return None
         if name not in self.registry:
-            if name in unbuilt.PLUGINS:
-                self.document.report(where, f'plugin "{name}" is {unbuilt.WHY}', at_key=True)
-            else:
-                first = name.partition(":")[0].strip()
-                meant = familiar.plugin(name)
-                known = [*self.registry, *unbuilt.PLUGINS]
-                hint = f"here it is written {meant}" if meant else nearest(name, known)
-                if not hint and not self.document.secrets(where):
-                    hint = f"known here: {', '.join(self.registry)}"
-                if ":" in name and first in self.registry:
-                    hint = f"write it without quotes, and with a space after the colon: - {first}: ..."
-                self.document.report(where, f"unknown plugin {kind(name)}", hint, at_key=True)
+            first = name.partition(":")[0].strip()
+            meant = familiar.plugin(name)
+            hint = f"here it is written {meant}" if meant else nearest(name, self.registry)
+            if not hint and not self.document.secrets(where):
+                hint = f"known here: {', '.join(self.registry)}"
+            if ":" in name and first in self.registry:
+                hint = f"write it without quotes, and with a space after the colon: - {first}: ..."
+            self.document.report(where, f"unknown plugin {kind(name)}", hint, at_key=True)
             return None
         try:
             return self.registry.load(name)

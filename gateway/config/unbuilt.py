@@ -20,13 +20,6 @@ VALUES = {
 }
 """Of keys that exist: the beginnings of values that do not yet."""
 
-PLUGINS = frozenset(
-    {
-        "sanitize",
-        "validate",
-    }
-)
-
 
 def _pattern(path: Path) -> str:
     return ".".join("*" if n == 1 and path[0] == "upstreams" else str(step) for n, step in enumerate(path))

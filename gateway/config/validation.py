@@ -46,7 +46,7 @@ def validate(model: type[M], document: Document, path: Path, value: Any, folder:
 
     `plugins` are the names of those there are, for keys that stand where they do not belong.
     """
-    context = {"folder": folder, "note": document.sources.note}
+    context = {"folder": folder, "note": document.sources.note, "read": document.sources.disk.read}
     try:
         return model.model_validate(value, context=context)
     except ValidationError as error:

@@ -10,7 +10,7 @@ from functools import partial
 from gateway.app import App
 from gateway.config.policy import Policy
 from gateway.control import Control
-from gateway.server.compile import Compiler, Load
+from gateway.server.compile import SWITCH, Compiler, Load
 from gateway.server.front import Front
 from gateway.server.listener import Listener
 from gateway.server.sampling import Sampler
@@ -55,6 +55,7 @@ class Serving:
         self.front.app.running.work()
         self._watchdog.start()
         tune_collector()
+        sys.setswitchinterval(SWITCH)  # large bodies are checked in threads meanwhile
         self._sampler = Sampler(self.front, reloads)
         self._sampler.follow_log("access", lambda: self.lines.dropped + self.files.dropped)
         for handler in logging.getLogger().handlers:

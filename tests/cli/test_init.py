@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from gateway.app import App
 from gateway.audit import audit
 from gateway.cli import main
-from gateway.cli.openapi import operations, read
+from gateway.cli.openapi import operations
 from gateway.cli.starting import policy
 from gateway.config.policy import loads
+from gateway.content.openapi import read
 
 HERE = Path(__file__).parent
 DOCUMENTS = sorted(HERE.glob("openapi/*.yaml"))

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.app import App
-from gateway.config import unbuilt
 from gateway.config.policy import EntrySettings, Policy, load, loads
 from gateway.errors import ConfigError
 from gateway.registry import Registry
@@ -218,14 +217,6 @@ def test_plugins_beside_the_policy(tmp_path: Path) -> None:
     (tmp_path / "gateway.yaml").write_text("version: 1\nroutes: [{match: /**, plugins: [mine_alone]}]\n")
     found = load(tmp_path / "gateway.yaml")
     assert [entry.name for entry in found.entries_for(found.routes[0])] == ["mine_alone"]
-
-
-def test_a_plugin_of_ones_own_may_have_the_name_of_one_to_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unbuilt, "PLUGINS", frozenset({"teapot"}))
-    (tmp_path / "plugins").mkdir()
-    (tmp_path / "plugins" / "teapot.py").write_text((HERE / "plugins/answer.py").read_text())
-    (tmp_path / "gateway.yaml").write_text("version: 1\nroutes: [{match: /**, plugins: [teapot]}]\n")
-    assert load(tmp_path / "gateway.yaml").routes[0].plugins[0].name == "teapot"
 
 
 KEYS = [

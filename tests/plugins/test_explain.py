@@ -85,6 +85,8 @@ SAYS: list[tuple[str, object, Callable[[], Exchange], str, bool]] = [
     ("respond", 204, exchange, "answers 204", True),
     ("rewrite", {"add_prefix": "/v2"}, lambda: exchange("GET", "/a"), "asks the upstream for /v2/a", False),
     ("rewrite", {"host": "b.test"}, exchange, "leaves the target as it is, with the Host b.test", False),
+    ("sanitize", None, exchange, "finds nothing to refuse or change", False),
+    ("sanitize", "strip", lambda: exchange("GET", "/?a=%3Cb%3E"), "changes /a holds HTML", False),
     (
         "security_headers", "api", exchange,
         "sets 9 headers on the reply, takes 87 names off it, sets Cache-Control where there is none", False,
@@ -95,6 +97,7 @@ SAYS: list[tuple[str, object, Callable[[], Exchange], str, bool]] = [
         "tracing", None, lambda: exchange(headers={"traceparent": TRACEPARENT}),
         "continues the trace 0af7651916cd43dd8448eb211c80319c; 1 of them are sampled, whatever their callers say", False,
     ),
+    ("validate", {"query": {"required": ["a"]}}, lambda: exchange("GET", "/?a=1"), "finds nothing wrong", False),
     (
         "tracing", "everyone", lambda: exchange(headers={"traceparent": TRACEPARENT}),
         "continues the trace 0af7651916cd43dd8448eb211c80319c, which its caller has not sampled", False,
@@ -142,6 +145,8 @@ REFUSES: list[tuple[str, object, Exchange, int]] = [
     ("body_limit", "1B", exchange("POST", body=b"xx"), 413),
     ("cors", "*", exchange(headers=[("Origin", "https://a.test"), ("Origin", "https://b.test")]), 400),
     ("health", None, exchange("GET", "/health/x"), 404),
+    ("sanitize", None, exchange("GET", "/?a=%3Cscript%3E"), 422),
+    ("validate", {"query": {"required": ["a"]}}, exchange(), 422),
     ("health", None, exchange("POST", "/health"), 405),
     ("jobs_api", None, exchange("POST"), 401),
 ]
