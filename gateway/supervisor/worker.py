@@ -22,6 +22,7 @@ from gateway.caching.operations import CacheOperations
 from gateway.config.kept import Kept
 from gateway.config.policy import load
 from gateway.control import NONE, Arguments, Control, ControlError
+from gateway.identity.operations import KeyOperations
 from gateway.jobs.operations import JobsOperations
 from gateway.rehearsal.live import offer
 from gateway.server.compile import told
@@ -148,6 +149,7 @@ class Worker:
             listener.yield_when(lambda coming: self._balance.is_ahead(number, serving.front.connections + coming))
         offer(serving.front)
         StoreOperations(lambda: serving.front.app.store).offer(self._above)
+        KeyOperations(lambda: serving.front.app.store).offer(self._above)
         CacheOperations(lambda: serving.front.app.cache).offer(self._above)
         JobsOperations(lambda: serving.front.app.job_store, lambda: serving.front.app.mask).offer(self._above)
         serving.app.running.is_stale = arguments["is_stale"]

@@ -42,6 +42,7 @@ class RedisSet:
         self._changed: bytes | None = b""  # when it last did, as Redis said; b"": never looked
         self._members: Mapping[str, Member] = {}
         self._version = 0
+        self._is_known = False
 
     @property
     def members(self) -> Mapping[str, Member]:
@@ -50,6 +51,10 @@ class RedisSet:
     @property
     def version(self) -> int:
         return self._version
+
+    @property
+    def is_known(self) -> bool:
+        return self._is_known
 
     async def add(self, member: str, note: str = "", seconds: float | None = None) -> None:
         await self.load()
@@ -93,6 +98,7 @@ class RedisSet:
                 members[name.decode()] = Member(str(known["note"]), None if known["until"] is None else float(known["until"]))
             except (ValueError, KeyError, TypeError):
                 continue  # nothing of ours
+        self._is_known = True
         if members != self._members:
             self._members = members
             self._version += 1
