@@ -83,8 +83,8 @@ async def test_made_once_and_known_to_all(server: Server, tmp_path: Path, capsys
                 while await status(gateway.port, other) != 403:  # known, and in no group
                     await asyncio.sleep(0.02)
         listed = (await said(capsys, policy, "list"))[0].splitlines()
-        told = {f"{keyfile.id_of(key)}  crm, in readers, team=sales", f"{keyfile.id_of(other)}  web"}
-        assert {line.split(", expires")[0] for line in listed} == told
+        wanted = {f"{keyfile.id_of(key)}  crm, in readers, team=sales", f"{keyfile.id_of(other)}  web"}
+        assert {line.split(", expires")[0] for line in listed} == wanted
         kept = server.say("HGETALL", "gw:set:keys")
         assert key.split("_", 2)[2] not in str(kept) and keyfile.digest(key).hex() in str(kept)
         assert await said(capsys, policy, "revoke", key) == (f"key {keyfile.id_of(key)} is revoked\n", "")
