@@ -89,7 +89,7 @@ class Worker:
             order.__name__: order
             for order in (
                 self.start, self.serve, self.prepare, self.commit, self.abandon, self.unready, self.drain,
-                self.health, self.policy, self.exchange, self.set_log_level,
+                self.health, self.policy, self.exchange, self.set_log_level, self.checks, self.take_checks,
             )
         }  # fmt: skip
 
@@ -193,6 +193,16 @@ class Worker:
 
     async def health(self, arguments: Arguments) -> Any:
         return health(self.serving.front.app, {})
+
+    async def checks(self, arguments: Arguments) -> Any:
+        """Why each of the policy's checks fails, by its name; empty while it passes."""
+        return {check.name: check.failure for check in self.serving.front.app.running.checks}
+
+    async def take_checks(self, arguments: Arguments) -> None:
+        """What another worker answered to that."""
+        for check in self.serving.front.app.running.checks:
+            if check.name in arguments:
+                check.take(arguments[check.name])
 
     async def policy(self, arguments: Arguments) -> Any:
         """The policy in force, without its secrets."""
