@@ -51,10 +51,11 @@ class KeyOperations:
         return {**keyfile.shown(key), "store": self._store().state().address}
 
     async def keys_revoke(self, arguments: Arguments) -> Any:
-        """Forget the key with this `id`."""
-        id_ = arguments.get("id")
-        if not isinstance(id_, str) or not id_:
+        """Forget the key with this `id`; a whole key is taken for its own."""
+        given = arguments.get("id")
+        if not isinstance(given, str) or not given:
             raise ControlError(422, "id is missing")
+        id_ = keyfile.id_of(given) or given
         try:
             if not await self._store().shared_set(KEYS).remove(id_):
                 raise ControlError(404, f"the store has no key {id_}; gateway keys list --store shows them")
