@@ -27,8 +27,12 @@ _ID = re.compile(r"[a-z0-9]{4,32}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
+def is_id(value: str) -> bool:
+    return _ID.fullmatch(value) is not None
+
+
 def _id(value: str) -> str:
-    if _ID.fullmatch(value) is None:
+    if not is_id(value):
         raise ValueError("a key's id is 4 to 32 lower case letters and digits")
     return value
 
