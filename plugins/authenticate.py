@@ -85,7 +85,7 @@ class Authenticate(Plugin[AuthenticateSettings]):
 
     async def start(self) -> None:
         for method in self._methods:
-            method.start()
+            await method.start()
 
     def on_request(self, ex: Exchange) -> Coroutine[Any, Any, None] | None:
         self._forwarding.clean(ex)

@@ -38,6 +38,7 @@ RULES: tuple[Rule, ...] = (
     identity.late_authenticate,
     identity.weak_secret,
     identity.idle_method,
+    identity.unkept_keys,
     identity.spoofable_identity,
     protection.endless_redirect,
     protection.replayed_unchanged,

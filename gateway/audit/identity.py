@@ -108,6 +108,23 @@ def idle_method(subject: Subject) -> Iterator[Mistake]:
             yield entry.position.mistake("the secret for tokens is empty: no token is accepted", "set the variable that it comes from")
 
 
+def unkept_keys(subject: Subject) -> Iterator[Mistake]:
+    """API keys are in a store that forgets them.
+
+    `memory://` ends with the gateway, and every key with it: after a restart all clients are refused. Keep the keys in Redis or Valkey, or
+    in a file.
+
+        store: memory://
+        plugins:
+          - authenticate: {api_key: {store: true}}
+    """
+    if subject.policy.store.redis is not None:
+        return
+    for entry, way in _ways(subject):
+        if way.api_key is not None and way.api_key.store:
+            yield entry.position.mistake("the store is memory://, and a restart forgets all keys", "use a Redis, or api_key: {file: ...}")
+
+
 def _ways(subject: Subject) -> Iterator[tuple[EntrySettings, Any]]:
     """Every method of every `authenticate`."""
     for entry, _ in subject.entries():

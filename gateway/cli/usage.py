@@ -319,7 +319,7 @@ def _keys(commands: Commands) -> None:
     keys = commands.add_parser(
         "keys",
         help="make, list and revoke API keys",
-        description="Make, list and revoke the API keys of a file. A running gateway takes the change up by itself.",
+        description="Make, list and revoke API keys: of a file, or of the store that gateways share. Running gateways take the change up.",
     )
     actions = keys.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
     create = actions.add_parser(
@@ -334,7 +334,11 @@ def _keys(commands: Commands) -> None:
     revoke = actions.add_parser("revoke", help="remove a key", description="Remove a key: what it proved, it proves no more.")
     revoke.add_argument("key", metavar="KEY", help="its id, or the whole key")
     for action in (create, listing, revoke):
-        action.add_argument("--file", default="policy/keys.yaml", metavar="FILE", help="the file of the keys (default: %(default)s)")
+        place = action.add_mutually_exclusive_group()
+        place.add_argument("--file", default="policy/keys.yaml", metavar="FILE", help="the file of the keys (default: %(default)s)")
+        place.add_argument("--store", action="store_true", help="in place of a file: the policy's store")
+        _of_policy(action)
+        action.set_defaults(json=False)
 
 
 def _password(commands: Commands) -> None:

@@ -121,7 +121,7 @@ class Jwt(Method):
         elif settings.secret:
             self._keys = keys.secret(settings.secret, settings.algorithms)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         if self._file is not None:
             self._host.watch(self._file, self._load)
         if self._published is not None:

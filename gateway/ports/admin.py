@@ -32,6 +32,7 @@ ENDPOINTS: Endpoints = {
     "/policy": {"GET": Endpoint("policy")},
     "/limits": {"GET": Endpoint("limits_show"), "DELETE": Endpoint("limits_reset")},
     "/blocks": {"GET": Endpoint("blocks"), "PUT": Endpoint("block"), "DELETE": Endpoint("unblock")},
+    "/keys": {"GET": Endpoint("keys_list"), "PUT": Endpoint("keys_add"), "DELETE": Endpoint("keys_revoke")},
     "/cache": {"GET": Endpoint("cache_look")},
     "/cache/stats": {"GET": Endpoint("cache_stats")},
     "/cache/purge": {"POST": Endpoint("cache_purge")},

@@ -13,6 +13,7 @@ import uvloop
 
 from gateway.caching.operations import CacheOperations, offer_stats
 from gateway.config.policy import Policy
+from gateway.identity.operations import KeyOperations
 from gateway.jobs.operations import JobsOperations
 from gateway.ports.opening import ports
 from gateway.ports.port import Port
@@ -95,6 +96,7 @@ async def _run(policy: Policy, serving: Serving, listeners: list[Listener], fold
         loop.add_signal_handler(number, _on_signal, stop)
     Operations(front, reloads, serving.policies, app.clock).offer(app.control)
     StoreOperations(lambda: front.app.store).offer(app.control)
+    KeyOperations(lambda: front.app.store).offer(app.control)
     CacheOperations(lambda: front.app.cache).offer(app.control)
     JobsOperations(lambda: front.app.job_store, lambda: front.app.mask).offer(app.control)
     offers(front)

@@ -114,7 +114,7 @@ class Member(NamedTuple):
 
 
 class SharedSet(Protocol):
-    """A small set that all gateways hold a copy of: those who are blocked."""
+    """A small set that all gateways hold a copy of: those who are blocked, the API keys."""
 
     @property
     def members(self) -> Mapping[str, Member]:
@@ -123,6 +123,13 @@ class SharedSet(Protocol):
     @property
     def version(self) -> int:
         """Another one after each change of `members`: what was made of them is to be made again."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there ever was a copy: none of a store that was away since the start."""
+
+    async def load(self) -> None:
+        """Look now. Raises StoreAway."""
 
     async def add(self, member: str, note: str = "", seconds: float | None = None) -> None:
         """For so many seconds, or for good. Raises StoreAway."""

@@ -156,10 +156,15 @@ class MemoryLeases:
 class MemorySet:
     """A shared set that nobody shares."""
 
+    is_known = True
+
     def __init__(self, wall: Callable[[], float]) -> None:
         self._wall = wall
         self.members: dict[str, Member] = {}
         self.version = 0
+
+    async def load(self) -> None:
+        """There is no other place to look."""
 
     async def add(self, member: str, note: str = "", seconds: float | None = None) -> None:
         now = self._wall()

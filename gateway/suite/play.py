@@ -9,6 +9,8 @@ from time import perf_counter
 
 import orjson
 
+from gateway.identity import keyfile
+from gateway.identity.operations import KEYS
 from gateway.rehearsal.client import LONGEST
 from gateway.rehearsal.outcome import Outcome
 from gateway.rehearsal.request import Request
@@ -56,6 +58,9 @@ async def _play(suite: Suite, test: Test) -> Failed | None:
     async with staged(suite.policy, Answers(test.stubs), serve, test.begin) as stage:
         for address in test.case.blocked:
             await stage.app.store.shared_set(BLOCKS).add(address)
+        for text, holder in test.case.keys.items():
+            key = keyfile.Key(id=keyfile.id_of(text), sha256=keyfile.digest(text).hex(), **dict(holder))
+            await stage.app.store.shared_set(KEYS).add(key.id, keyfile.note(key))
         for number, step in enumerate(test.case.steps, 1):
             failed = await _step(stage, number, step, suite.signing)
             if failed is not None:

@@ -14,6 +14,7 @@ from pydantic.json_schema import WithJsonSchema
 from gateway.config.header import HeaderName, HeaderValue
 from gateway.config.match import Match
 from gateway.config.settings import Duration, Many, OneOrMany, Settings, duration, kind
+from gateway.identity import keyfile
 from gateway.rehearsal.answer import Failure
 from gateway.rehearsal.request import CLIENT, Request
 from gateway.rehearsal.store import Condition
@@ -210,6 +211,25 @@ class Step(Settings):
         return self
 
 
+def _key(value: str) -> str:
+    if not keyfile.is_id(keyfile.id_of(value)):
+        raise ValueError(f'"{value}" has not the form of an API key; write gwk_ID_REST, ID of 4 to 32 lower case letters and digits')
+    return value
+
+
+ApiKey = Annotated[str, AfterValidator(_key)]
+
+
+class Holder(Settings):
+    """Whose an API key of the store is."""
+
+    example: ClassVar[str] = "consumer: crm"
+
+    consumer: keyfile.Name = Field(description="Who asks with it.")
+    groups: OneOrMany[keyfile.Name] = Field((), description="The groups its consumer is in.")
+    labels: dict[str, str] = Field({}, description="As by `gateway keys create --label`.")
+
+
 class Case(Settings):
     """One test: its steps share a clock and all counts, and with other tests it shares nothing."""
 
@@ -218,6 +238,9 @@ class Case(Settings):
     services: Mapping[str, OneOrMany[Service]] = Field({}, description="Answers in this test, in place of the file's for that URL.")
     begin: Instant | None = Field(None, description="When this test begins, in place of the file's.")
     blocked: OneOrMany[Address] = Field((), description="Addresses and networks that are blocked when it begins, as by `gateway block`.")
+    keys: Mapping[ApiKey, Holder] = Field(
+        {}, description="API keys that are in the store when it begins, as by `gateway keys create --store`: `gwk_test_1: {consumer: crm}`."
+    )
     steps: Many[Step] = Field(min_length=1, description="Requests in their order; a test of one request may have its keys here.")
 
     @model_validator(mode="before")
@@ -234,7 +257,7 @@ class Case(Settings):
         return self
 
 
-_OWN = ("name", "upstreams", "services", "begin", "blocked")
+_OWN = ("name", "upstreams", "services", "begin", "blocked", "keys")
 
 
 class SuiteSchema(Settings):

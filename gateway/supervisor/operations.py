@@ -46,7 +46,7 @@ class Operations:
             self.log_level, self.set_log_level, self.reload, self.cache_purge_all, self.cache_memory, self.cache_look,
         ):  # fmt: skip
             control.offer(operation.__name__, operation)
-        for name in ("limits_show", "blocks", "cache_purge", *JOBS):
+        for name in ("limits_show", "blocks", "keys_list", "keys_add", "keys_revoke", "cache_purge", *JOBS):
             control.offer(name, partial(self._of_one, name))
         for name in ("limits_reset", "block", "unblock"):
             control.offer(name, partial(self._of_all, name))

@@ -22,6 +22,7 @@ from gateway.caching.operations import CacheOperations
 from gateway.config.kept import Kept
 from gateway.config.policy import load
 from gateway.control import NONE, Arguments, Control, ControlError
+from gateway.identity.operations import KeyOperations
 from gateway.jobs.operations import JobsOperations
 from gateway.rehearsal.live import offer
 from gateway.server.compile import told
@@ -88,7 +89,7 @@ class Worker:
             order.__name__: order
             for order in (
                 self.start, self.serve, self.prepare, self.commit, self.abandon, self.unready, self.drain,
-                self.health, self.policy, self.exchange, self.set_log_level,
+                self.health, self.policy, self.exchange, self.set_log_level, self.checks, self.take_checks,
             )
         }  # fmt: skip
 
@@ -148,6 +149,7 @@ class Worker:
             listener.yield_when(lambda coming: self._balance.is_ahead(number, serving.front.connections + coming))
         offer(serving.front)
         StoreOperations(lambda: serving.front.app.store).offer(self._above)
+        KeyOperations(lambda: serving.front.app.store).offer(self._above)
         CacheOperations(lambda: serving.front.app.cache).offer(self._above)
         JobsOperations(lambda: serving.front.app.job_store, lambda: serving.front.app.mask).offer(self._above)
         serving.app.running.is_stale = arguments["is_stale"]
@@ -191,6 +193,16 @@ class Worker:
 
     async def health(self, arguments: Arguments) -> Any:
         return health(self.serving.front.app, {})
+
+    async def checks(self, arguments: Arguments) -> Any:
+        """Why each of the policy's checks fails, by its name; empty while it passes."""
+        return {check.name: check.failure for check in self.serving.front.app.running.checks}
+
+    async def take_checks(self, arguments: Arguments) -> None:
+        """What another worker answered to that."""
+        for check in self.serving.front.app.running.checks:
+            if check.name in arguments:
+                check.take(arguments[check.name])
 
     async def policy(self, arguments: Arguments) -> Any:
         """The policy in force, without its secrets."""

@@ -198,6 +198,8 @@ async def test_a_shared_set(store: Store) -> None:
     assert blocks.members["203.0.113.0/24"] == ("", None)
     assert store.shared_set("blocks").members == blocks.members
     assert await blocks.remove("203.0.113.9") and list(blocks.members) == ["203.0.113.0/24"]
+    await store.shared_set("others").load()
+    assert store.shared_set("others").is_known and not store.shared_set("others").members
 
 
 async def test_it_is_up(store: Store) -> None:
