@@ -148,10 +148,10 @@ class Cache(Plugin[caching.CacheSettings]):
         """All that is not a plain hit."""
         if ex.method not in ("GET", "HEAD"):
             return None  # the way up sees to what it makes void
-        why = self._why_not(ex)
-        if why:
+        passes = self._why_not(ex)
+        if passes is not None:
             self._count["pass"]()
-            self._fills[id(ex)] = _Fill("", why, caching.Request(ex.headers, 0.0, 0), None)
+            self._fills[id(ex)] = _Fill("", passes[0], caching.Request(ex.headers, 0.0, 0), None)
             return None
         now = self._time()
         wished = self._wishes(ex)
@@ -171,18 +171,24 @@ class Cache(Plugin[caching.CacheSettings]):
         fill.record = record
         return None if ex.method == "HEAD" or self._observes else self._ask(ex, fill, now)
 
-    def _why_not(self, ex: Exchange) -> str:
-        """Why this request passes by; "" when it does not."""
+    def _why_not(self, ex: Exchange) -> tuple[str, str] | None:
+        """Why this request passes by: in the word of RFC 9211, and in an operator's. None when it does not."""
         headers = ex.headers
-        if ex.stream is not None or ex.body_at_hand or ex.upgrade or any(skip(ex) for skip in self._skips):
-            return "bypass"
+        if ex.stream is not None or ex.body_at_hand:
+            return "bypass", "it has a body"
+        if ex.upgrade:
+            return "bypass", "it asks for another protocol"
+        if any(skip(ex) for skip in self._skips):
+            return "bypass", "it has what skip names"
         if IF_MATCH in headers or IF_UNMODIFIED_SINCE in headers:  # RFC 9111, section 4.3.2: for the origin to decide
-            return "request"
+            return "request", "If-Match and If-Unmodified-Since are for the upstream to decide"
         if any(name in headers for name in UNKEYED) or (not ex.is_proxied and any(name in headers for name in FORWARDED)):
-            return "bypass"
+            return "bypass", "it has a field by which a client makes some services answer another request, as X-Original-URL"
         if self._rule.ttl is not None and self._is_personal(ex):
-            return "bypass"
-        return ""
+            if not self._shares and (ex.consumer is not None or AUTHORIZATION in headers):
+                return "bypass", "it comes with credentials; authorized does not say that answers to such are kept"
+            return "bypass", "it comes with a cookie; vary_by.cookie does not say that answers to such are kept"
+        return None
 
     def _is_personal(self, ex: Exchange) -> bool:
         """Its answer may be meant for whom it came from, and the key does not say who that is."""
@@ -546,9 +552,9 @@ class Cache(Plugin[caching.CacheSettings]):
     def explain(self, ex: Exchange) -> str:
         if ex.method not in ("GET", "HEAD"):
             return f"{ex.method} is not cached" + ("" if ex.method in caching.SAFE else "; makes the stored answers of its URL void")
-        why = self._why_not(ex)
-        if why:
-            return "passes the cache by"
+        passes = self._why_not(ex)
+        if passes is not None:
+            return f"passes the cache by: {passes[1]}"
         now, key = self._time(), self._key(ex)
         record = self._shelf.at_hand(key, ex.headers, now)
         tags = self._shelf.tags_at_hand(ex)

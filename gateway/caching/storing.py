@@ -19,8 +19,12 @@ TARGETS = ("Gateway-Cache-Control", "CDN-Cache-Control")
 """Targeted fields that are read, the first one first (RFC 9213, section 2.1)."""
 OVERRIDDEN = frozenset({200, 203, 204, 300, 301, 308})
 """Statuses that a rule's `ttl` is meant for; others have theirs in `negative`, or as the origin says."""
-DROPPED = frozenset({"age", "connection", *(name.lower() for name in (*SOURCES, GROUPS, GROUP_INVALIDATION))})
+PROXYS = frozenset({"proxy-authenticate", "proxy-authentication-info", "proxy-authorization"})
+"""Fields of the proxy that an answer came through, and of nobody else's (RFC 9111, section 3.1)."""
+DROPPED = PROXYS | {"age", "connection", *(name.lower() for name in (*SOURCES, GROUPS, GROUP_INVALIDATION))}
 """Fields that are not sent with a stored answer: Age is written anew, tags are for caches."""
+NOT_WHOLE = frozenset({206, 304, 416})
+"""Statuses of answers to a range or a condition."""
 COOKIES = frozenset({"set-cookie", "set-cookie2"})
 
 Guard = Literal["private", "no-store"]
@@ -121,7 +125,8 @@ def _refusal(request: Request, reply: Reply, said: Directives, rule: Rule) -> st
     wished = wishes(request.headers)
     if wished is not None and wished.no_store:
         return "the request says no-store"
-    if status < 200 or status in (206, 304) or "Content-Range" in headers:
+    # Beside 206 and 416 Content-Range means nothing (RFC 9110, section 14.4), but an origin that counts its bytes is taken at its word.
+    if status < 200 or status in NOT_WHOLE or headers.get("Content-Range", "").lower().startswith("bytes"):
         return "it is not the whole answer"
     if reply.has_raw_bytes:
         return "a field is not UTF-8"

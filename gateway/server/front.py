@@ -11,6 +11,7 @@ from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gateway.config.match import UNNAMED
 from gateway.errors import Unavailable
 from gateway.server.connection import Connection
 from gateway.server.debug_token import admits
@@ -62,7 +63,7 @@ class Front:
             target=settings.limits.target,
             headers=settings.limits.headers,
             body=settings.limits.body,
-            extra_methods=frozenset(method for route in app.routes for method in route.methods),
+            extra_methods=frozenset(method for route in app.routes for method in route.methods or UNNAMED),
             clock=self.clock,
         )
         self._most = settings.limits.connections

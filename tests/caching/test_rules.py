@@ -320,3 +320,31 @@ def test_groups_are_well_formed_or_not_there(text: str) -> None:
 def test_groups(text: str, found: list[str]) -> None:
     """RFC 9875, section 2: a List of Strings; its parameters say nothing."""
     assert tags.groups(Headers([("Cache-Groups", text)])) == found
+
+
+# what is kept of an answer
+
+
+def drafted(status: int, *fields: tuple[str, str], asked: tuple[tuple[str, str], ...] = ()) -> Draft | str:
+    request = Request(Headers(asked), NOW, 0)
+    return draft(request, Reply(status, Headers([("Cache-Control", "max-age=60"), *fields]), b""), NOW, Rule())
+
+
+@pytest.mark.parametrize("name", ["Proxy-Authenticate", "Proxy-Authentication-Info", "proxy-authorization"])
+def test_what_a_proxy_says_for_itself_is_not_stored(name: str) -> None:
+    """RFC 9111, section 3.1."""
+    kept = drafted(200, (name, "x"), ("A", "1"))
+    assert isinstance(kept, Draft)
+    names = [field.lower() for field, _ in kept.fields]
+    assert "a" in names and name.lower() not in names
+
+
+def test_a_range_that_an_answer_does_not_have_says_nothing_of_the_answer() -> None:
+    """RFC 9110, section 15.5.17: 416 is about the Range of one request, and the key knows no ranges, whatever max-age says."""
+    assert drafted(416, asked=(("Range", "bytes=9-"),)) == "it is not the whole answer"
+
+
+@pytest.mark.parametrize(("value", "is_kept"), [("bytes 0-0/5", False), ("Bytes */5", False), ("x", True), ("items 0-9/90", True)])
+def test_a_range_of_bytes_is_taken_for_a_part_and_anything_else_for_nothing(value: str, is_kept: bool) -> None:
+    """RFC 9110, section 14.4: beside 206 and 416 the field has no meaning."""
+    assert isinstance(drafted(200, ("Content-Range", value)), Draft) == is_kept

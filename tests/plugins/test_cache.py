@@ -39,6 +39,7 @@ REUSED: list[tuple[str, Fields]] = [
     ("9213 2.1 the first target", (("Gateway-Cache-Control", "max-age=3600"), ("CDN-Cache-Control", "no-store"))),
     ("9213 2.2 an unknown one", (("CDN-Cache-Control", "foobar, max-age=3600"),)),
     ("9213 2.2 an empty one is not there", cc("max-age=3600", ("CDN-Cache-Control", ""))),
+    ("9110 14.4 a Content-Range that counts no bytes means nothing", cc("max-age=3600", ("Content-Range", "x"))),
     ("9213 2.2 one that is not well-formed is not there", cc("max-age=3600", ("CDN-Cache-Control", "no-store, &&&"))),
 ]
 ASKED_AGAIN: list[tuple[str, Fields]] = [

@@ -14,7 +14,7 @@ from gateway.errors import BadGateway, UpstreamUnreachable
 from gateway.exchange import Exchange, Headers, Reply
 from gateway.stream import Stream
 from gateway.testing import exchange, load
-from tests.plugins.cache_bench import Bench, body
+from tests.plugins.cache_bench import Bench, Fields, body
 
 FRESH = ("Cache-Control", "max-age=3600")
 
@@ -417,8 +417,24 @@ async def test_explained() -> None:
     bench.clock.advance(3610)
     assert told(asked).startswith("stale, asks the upstream: key ")
     assert told(exchange("POST", "/a")) == "POST is not cached; makes the stored answers of its URL void"
-    assert told(exchange("GET", "/a", [("Cookie", "x")])) == "passes the cache by"
     assert bench.asked == 1 and bench.metrics.value("cache.requests") == 1
+
+
+@pytest.mark.parametrize(("headers", "why"), [
+    ([("Cookie", "x")], "it comes with a cookie; vary_by.cookie does not say that answers to such are kept"),
+    ([("Authorization", "x")], "it comes with credentials; authorized does not say that answers to such are kept"),
+    ([("X-Preview", "1")], "it has what skip names"),
+    ([("If-Match", '"a"')], "If-Match and If-Unmodified-Since are for the upstream to decide"),
+    ([("X-Original-URL", "/b")], "it has a field by which a client makes some services answer another request, as X-Original-URL"),
+])  # fmt: skip
+async def test_it_is_explained_why_a_request_passes_by(headers: Fields, why: str) -> None:
+    bench = Bench({"ttl": "1h", "skip": {"header": "X-Preview"}})
+    assert str(bench.plugin.explain(exchange("GET", "/a", headers))) == f"passes the cache by: {why}"
+
+
+async def test_it_is_explained_that_a_body_passes_by() -> None:
+    bench = Bench({"ttl": "1h"})
+    assert str(bench.plugin.explain(exchange("GET", "/a", body=b"x"))) == "passes the cache by: it has a body"
 
 
 @pytest.mark.parametrize("settings", [

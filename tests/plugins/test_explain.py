@@ -41,7 +41,10 @@ SAYS: list[tuple[str, object, Callable[[], Exchange], str, bool]] = [
     ("authorize", "admin", lambda: known("ada", "admin"), "ada may pass", False),
     ("body_limit", "1KiB", lambda: exchange("POST", body=b"x"), "takes a body of at most 1024 bytes", False),
     ("cache", None, lambda: exchange("POST"), "POST is not cached; makes the stored answers of its URL void", False),
-    ("cache", {"ttl": "1m", "skip": {"header": "X-A"}}, lambda: exchange(headers={"X-A": "b"}), "passes the cache by", False),
+    (
+        "cache", {"ttl": "1m", "skip": {"header": "X-A"}},
+        lambda: exchange(headers={"X-A": "b"}), "passes the cache by: it has what skip names", False,
+    ),
     ("compress", None, lambda: exchange(headers={"Accept-Encoding": "br, gzip"}), "encodes a reply that is worth it with br", False),
     ("compress", None, exchange, "sends replies as they are", False),
     ("concurrency", 2, exchange, "0 of 2 under way here for test, 0 waiting", False),
