@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from gateway.errors import ClientGone, GatewayError
 from gateway.exchange import Attempt, Exchange, Headers, Reply
+from gateway.plugin import Mode
 from gateway.stream import Stream
 
 log = logging.getLogger("gateway.pipeline")
@@ -21,17 +23,17 @@ NO_ANSWER = "none"
 
 HEAD = ("method", "target", "path", "query", "host", "scheme", "client")
 """Of an exchange: what goes upstream, and what plugins below decide by. Who asks is not among it: that is found out, not changed."""
-KEPT = (*HEAD, "headers", "block", "added", "_version", "has_raw_bytes", "upgrade", "body_limit", "content_length")
+KEPT = (*HEAD, "headers", "block", "added", "_version", "has_raw_bytes", "upgrade", "body_limit", "content_length", "idempotency_key")
 
 
-def observed(name: str, hook: str, call: Any, answers: bool = False) -> Any:
-    """`call`, the hook of a plugin called `name`, without effect. With `answers` it answers all the same: it knows its mode."""
+def observed(name: str, hook: str, call: Any, knows_mode: bool = False) -> Any:
+    """`call`, the hook of a plugin called `name`, without effect. One that knows its mode is trusted with what it answers and notes."""
     if hook in ("on_chunk", "on_body_end"):
         return _body_hook(name, hook, call)
     trial_of = {"on_request": RequestTrial, "on_attempt": AttemptTrial, "on_response": ReplyTrial}[hook]
 
     def begin(*given: Any) -> Trial:
-        trial: Trial = trial_of(name, hook, answers, *given)
+        trial: Trial = trial_of(name, hook, knows_mode, *given)
         return trial
 
     def observe(*given: Any) -> Any:
@@ -67,10 +69,11 @@ class Trial:
 
     part = "request"
 
-    def __init__(self, name: str, hook: str, answers: bool, ex: Exchange) -> None:
+    def __init__(self, name: str, hook: str, knows_mode: bool, ex: Exchange) -> None:
         self.name = name
         self.hook = hook
-        self.answers = answers
+        self.knows_mode = knows_mode
+        self.answers = knows_mode and hook == "on_request"
         self.ex = ex
         self.given: tuple[Any, ...] = (ex,)
         self._noted = len(ex.notes or ())
@@ -81,6 +84,7 @@ class Trial:
 
     def ended(self, found: Reply | None) -> Reply | None:
         changes = self.undo()
+        self._mark()
         if found is not None and not self.is_given(found):
             if self.answers:
                 return found
@@ -90,9 +94,18 @@ class Trial:
             self.ex.note(OBSERVE, plugin=self.name, **{self.part: "; ".join(changes)})
         return None
 
+    def _mark(self) -> None:
+        """What the plugin has noted did not come to pass."""
+        if not self.knows_mode:
+            for _, fields in (self.ex.notes or [])[self._noted :]:
+                fields["observed"] = True
+
     def _has_told(self) -> bool:
-        """The plugin has noted itself what would have come of it."""
-        return any(kind == OBSERVE for kind, _ in (self.ex.notes or [])[self._noted :])
+        """The plugin has noted itself what would have come of it; or it would have answered, and seen no reply."""
+        return any(
+            kind == OBSERVE and (n >= self._noted or (fields["plugin"] == self.name and "status" in fields))
+            for n, (kind, fields) in enumerate(self.ex.notes or ())
+        )
 
     def is_given(self, reply: Reply) -> bool:
         return False
@@ -100,6 +113,7 @@ class Trial:
     def failed(self, error: Exception) -> None:
         """Raises what is no outcome of the plugin's: that the client has left."""
         self.undo()
+        self._mark()
         if isinstance(error, ClientGone) or self.answers:
             raise error
         if isinstance(error, GatewayError):
@@ -112,8 +126,8 @@ class Trial:
 class RequestTrial(Trial):
     """Going down: the exchange has copies of its fields, and has back what it had."""
 
-    def __init__(self, name: str, hook: str, answers: bool, ex: Exchange) -> None:
-        super().__init__(name, hook, answers, ex)
+    def __init__(self, name: str, hook: str, knows_mode: bool, ex: Exchange) -> None:
+        super().__init__(name, hook, knows_mode, ex)
         self._kept = [getattr(ex, one) for one in KEPT]
         self._body = ex.body_at_hand
         self._headers = ex.headers
@@ -136,11 +150,22 @@ class RequestTrial(Trial):
         return changes
 
 
+@contextmanager
+def kept(ex: Exchange, mode: Mode) -> Iterator[None]:
+    """What is done to `ex` within is undone when the plugin that does it only observes."""
+    trial = RequestTrial("", "explain", False, ex) if mode == "observe" else None
+    try:
+        yield
+    finally:
+        if trial is not None:
+            trial.undo()
+
+
 class AttemptTrial(Trial):
     """Before a try at the upstream: an attempt of its own."""
 
-    def __init__(self, name: str, hook: str, answers: bool, ex: Exchange, attempt: Attempt) -> None:
-        super().__init__(name, hook, answers, ex)
+    def __init__(self, name: str, hook: str, knows_mode: bool, ex: Exchange, attempt: Attempt) -> None:
+        super().__init__(name, hook, knows_mode, ex)
         self._before = attempt.sent_headers()
         self._twin = Attempt(attempt.number, attempt.target, self._before)
         self.given = ex, self._twin
@@ -154,8 +179,8 @@ class ReplyTrial(Trial):
 
     part = "reply"
 
-    def __init__(self, name: str, hook: str, answers: bool, ex: Exchange, reply: Reply) -> None:
-        super().__init__(name, hook, answers, ex)
+    def __init__(self, name: str, hook: str, knows_mode: bool, ex: Exchange, reply: Reply) -> None:
+        super().__init__(name, hook, knows_mode, ex)
         self._reply = reply
         self._twin = ObservedReply(reply)
         self.given = ex, self._twin

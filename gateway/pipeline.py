@@ -205,7 +205,7 @@ def _hook(entry: Entry, name: str) -> Any:
     hook = getattr(plugin, name)
     if entry.mode == "enforce" or name == "on_end":
         return hook
-    return observed(entry.name, name, hook, answers=plugin.handles_mode and name == "on_request")
+    return observed(entry.name, name, hook, knows_mode=plugin.handles_mode)
 
 
 def _is_async(hook: Any) -> bool:

@@ -234,9 +234,7 @@ def test_observed_and_counted() -> None:
         reply = run(pipeline(plugin, upstream=upstream, mode="observe"), ex)
         notes.append(ex.notes)
         assert "Set-Cookie" not in reply.headers
-    refused = ("observe", {"plugin": "csrf", "status": 403})
-    token = ("observe", {"plugin": "csrf", "reply": "sets Set-Cookie, Cache-Control"})
-    assert notes == [[refused], [refused], [refused, token]] and len(upstream.requests) == 3
+    assert notes == [[("observe", {"plugin": "csrf", "status": 403})]] * 3 and len(upstream.requests) == 3
     assert (measured.value("csrf.refused", by="origin"), measured.value("csrf.refused", by="token")) == (1, 2)
     assert vars(plugin)["_due"] == {}
 
