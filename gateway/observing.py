@@ -88,7 +88,7 @@ class Trial:
         if found is not None and not self.is_given(found):
             if self.answers:
                 return found
-            found.abandon()
+            self.discard(found)
             self.ex.note(OBSERVE, plugin=self.name, status=found.status)
         elif changes and not self._has_told():
             self.ex.note(OBSERVE, plugin=self.name, **{self.part: "; ".join(changes)})
@@ -102,13 +102,13 @@ class Trial:
 
     def _has_told(self) -> bool:
         """The plugin has noted itself what would have come of it; or it would have answered, and seen no reply."""
-        return any(
-            kind == OBSERVE and (n >= self._noted or (fields["plugin"] == self.name and "status" in fields))
-            for n, (kind, fields) in enumerate(self.ex.notes or ())
-        )
+        return any(kind == OBSERVE for kind, _ in (self.ex.notes or [])[self._noted :]) or _has_answered(self.name, self.ex)
 
     def is_given(self, reply: Reply) -> bool:
         return False
+
+    def discard(self, reply: Reply) -> None:
+        reply.abandon()
 
     def failed(self, error: Exception) -> None:
         """Raises what is no outcome of the plugin's: that the client has left."""
@@ -188,6 +188,10 @@ class ReplyTrial(Trial):
     def is_given(self, reply: Reply) -> bool:
         return reply is self._twin or reply is self._reply
 
+    def discard(self, reply: Reply) -> None:
+        if reply.stream is None or reply.stream is not self._reply.stream:
+            reply.abandon()
+
     def undo(self) -> list[str]:
         reply, twin = self._reply, self._twin
         changes = ["status"] if twin.status != reply.status else []
@@ -235,21 +239,26 @@ def differences(before: Headers, after: Headers) -> list[str]:
     return [f"{verb} {', '.join(found)}" for verb, found in told.items() if found]
 
 
+def _has_answered(name: str, ex: Exchange) -> bool:
+    return any(kind == OBSERVE and fields["plugin"] == name and "status" in fields for kind, fields in ex.notes or ())
+
+
 def _body_hook(name: str, hook: str, call: Any) -> Any:
     """A hook that sees the body's pieces, and whose pieces are not sent."""
 
-    def note(ex: Exchange, status: int | None = None) -> None:
-        told = {"reply": "body"} if status is None else {"status": status}
-        note = (OBSERVE, {"plugin": name, **told})
-        if note not in (ex.notes or ()):
-            ex.note(OBSERVE, **note[1])
+    def note(ex: Exchange) -> None:
+        told: dict[str, object] = {"plugin": name, "reply": "body"}
+        if (OBSERVE, told) not in (ex.notes or ()):  # once, not for each piece
+            ex.note(OBSERVE, **told)
 
     def attempt(ex: Exchange, *piece: bytes) -> None:
+        if _has_answered(name, ex):
+            return  # it would have seen no more of it
         try:
             if call(ex, *piece) != (piece[0] if piece else b""):
                 note(ex)
         except GatewayError as error:
-            note(ex, error.status)
+            ex.note(OBSERVE, plugin=name, status=error.status)
         except Exception as error:
             _blame(name, hook, ex, error)
 

@@ -4,6 +4,7 @@ says what would have been."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from typing import Any
 import pytest
 
 from gateway.config.policy import loads
-from gateway.errors import ConfigError
-from gateway.exchange import End, Exchange, Headers, Reply
+from gateway.errors import ConfigError, Forbidden
+from gateway.exchange import Attempt, End, Exchange, Headers, Reply
 from gateway.pipeline import Entry, Pipeline
-from gateway.plugin import Mode
+from gateway.plugin import Mode, NoSettings, Plugin
 from gateway.registry import Registry
+from gateway.steps import steps
 from gateway.stream import Stream
 from gateway.testing import Clock, FakeService, FakeUpstream, MemoryJobs, exchange, host, load, streamed
 
@@ -203,3 +205,126 @@ def test_a_plugin_without_a_meaning_in_observe_is_refused(name: str) -> None:
     with pytest.raises(ConfigError) as caught:
         loads(text, env={})
     assert f'plugin "{name}" cannot be observed: {Registry().load(name).unobservable}; write enforce or off' in str(caught.value)
+
+
+# a plugin of an operator's, whatever it does
+
+
+def custom(**hooks: Callable[..., Any]) -> Plugin[Any]:
+    """A plugin with these hooks, without the self."""
+    plugin = type("Custom", (Plugin,), {name: staticmethod(hook) for name, hook in hooks.items()})
+    made: Plugin[Any] = plugin(NoSettings(), host())
+    return made
+
+
+async def passed(plugin: Plugin[Any], *body: bytes, reply: Callable[[], Reply] | None = None) -> tuple[FakeUpstream, Reply, Exchange]:
+    upstream = FakeUpstream(lambda ex: reply() if reply else Reply(200, Headers([JSON]), b"{}"))
+    line = Pipeline([Entry("custom", plugin, "observe")], upstream.send)
+    ex = exchange("POST", "/a?b=c", [JSON])
+    ex.stream = streamed(*body) if body else None
+    answer = await line.answer(ex)
+    hooks = line.body_hooks(ex)
+    if hooks and answer.stream is not None:
+        pieces = await read(answer.stream)
+        answer.stream = streamed(*[hook(ex, piece) for piece in pieces for hook, _ in hooks], *[end(ex) for _, end in hooks])
+    line.end(ex, End(answer.status))
+    return upstream, answer, ex
+
+
+def broken(*given: Any) -> None:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("hook", ["on_request", "on_attempt", "on_response"])
+async def test_a_bug_is_logged_and_noted_and_no_client_sees_it(hook: str, caplog: pytest.LogCaptureFixture) -> None:
+    _, reply, ex = await passed(custom(**{hook: broken}))
+    assert reply.status == 200 and ex.failure is None
+    assert ex.notes == [("observe", {"plugin": "custom", "status": 500})]
+    assert f"custom: {hook} failed, observing" in caplog.text and "ZeroDivisionError" in caplog.text
+
+
+async def test_a_body_that_was_read_and_replaced_goes_upstream_as_it_came() -> None:
+    plugin = custom(on_request=replaces)
+    upstream, _, ex = await passed(plugin, b"a", b"b")
+    assert upstream.requests == [("POST", "/a?b=c", Headers([JSON]), b"ab")]
+    assert ex.content_length is None
+    assert ex.notes == [("observe", {"plugin": "custom", "request": "target; changes Content-Type; body"})]
+
+
+async def replaces(ex: Exchange) -> None:
+    assert await ex.body() == b"ab"
+    ex.set_body(b"mine", "text/plain")
+    assert (ex.body_at_hand, ex.content_length) == (b"mine", 4)
+    ex.target = "/other"
+
+
+async def test_a_body_beyond_a_limit_of_the_plugins_goes_upstream_whole() -> None:
+    async def small(ex: Exchange) -> None:
+        await ex.body(1)
+
+    upstream, reply, ex = await passed(custom(on_request=small), b"ab", b"c")
+    assert (reply.status, upstream.requests[0][3]) == (200, b"abc")
+    assert ex.notes == [("observe", {"plugin": "custom", "status": 413})]
+
+
+def test_the_same_attempt_has_no_fields_of_the_observed_plugin() -> None:
+    def mark(ex: Exchange, attempt: Attempt) -> None:
+        attempt.add_header("X-Mark", "1")
+        attempt.headers["X-Other"] = "2"
+
+    upstream, _, ex = asyncio.run(passed(custom(on_attempt=mark)))
+    assert upstream.requests[0][2] == Headers([JSON])
+    assert ex.notes == [("observe", {"plugin": "custom", "request": "sets X-Mark, X-Other"})]
+
+
+async def test_a_reply_that_was_read_goes_on_streaming() -> None:
+    async def reads(ex: Exchange, reply: Reply) -> Reply:
+        assert await reply.read(2) is None
+        assert await reply.read(3) == b"abc"
+        reply.status = 201
+        return Reply(500)
+
+    _, reply, ex = await passed(custom(on_response=reads), reply=lambda: Reply(200, Headers(), None, stream=streamed(b"a", b"bc")))
+    assert (reply.status, reply.entity, await read(reply.stream)) == (200, None, [b"a", b"bc"])
+    assert ex.notes == [("observe", {"plugin": "custom", "status": 500})]
+
+
+async def test_what_it_would_have_sent_on_in_a_reply_of_its_own_is_not_cut() -> None:
+    abandoned: list[str] = []
+
+    def streams(content: bytes, name: str) -> Reply:
+        stream = streamed(content)
+        stream._ended = False
+        stream.abandoned = lambda: abandoned.append(name)
+        return Reply(200, Headers(), None, stream=stream)
+
+    def same(ex: Exchange, reply: Reply) -> Reply:
+        return Reply(206, reply.headers, None, stream=reply.stream)
+
+    for hook in (same, lambda ex, reply: streams(b"b", "its own")):
+        line = Pipeline([Entry("custom", custom(on_response=hook), "observe")], FakeUpstream(lambda ex: streams(b"a", "real")).send)
+        assert (await line.answer(exchange())).status == 200
+    assert abandoned == ["its own"]
+
+
+@pytest.mark.parametrize(
+    ("each", "told"),
+    [(lambda ex, chunk: b"", {"reply": "body"}), (broken, {"status": 500}), (lambda ex, chunk: denied(), {"status": 403})],
+)
+async def test_pieces_of_a_body_stay_as_they_are(each: Callable[..., Any], told: dict[str, Any]) -> None:
+    """And it is told once, not for each."""
+    plugin = custom(on_chunk=each, on_body_end=lambda ex: b"end")
+    _, reply, ex = await passed(plugin, reply=lambda: Reply(200, Headers(), None, stream=streamed(b"a", b"bc")))
+    assert b"".join(await read(reply.stream)) == b"abc"
+    assert ex.notes == [("observe", {"plugin": "custom", **told})]
+
+
+def denied() -> bytes:
+    raise Forbidden
+
+
+async def test_an_explanation_leaves_the_plugins_below_what_came() -> None:
+    rewrite = load("rewrite", {"strip_prefix": "/a"}, host=host(mode="observe"))
+    line = Pipeline([Entry("rewrite", rewrite, "observe"), Entry("rewrite", load("rewrite", {"add_prefix": "/v2"}))])
+    said = [step.says for step in await steps(line, exchange("GET", "/a/b"), ())]
+    assert said == ["asks the upstream for /b", "asks the upstream for /v2/a/b"]
