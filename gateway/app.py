@@ -359,7 +359,7 @@ def _watch(host: Host, path: Path, changed: Changed) -> None:
 
 
 def _observed(metrics: Metrics) -> Observed:
-    description = "Requests that an entry in `mode: observe` would have answered itself."
+    description = "What entries in `mode: observe` would have done: the status of an answer, or none."
     family = metrics.counter("gateway.observed", description, ("plugin", "route", "status"))
     return lambda plugin, route, status: family.bind(plugin=plugin, route=route, status=status).add()
 

@@ -75,6 +75,7 @@ class Exchange:
         "params",
         "path",
         "query",
+        "received",
         "route",
         "scheme",
         "span_id",
@@ -141,6 +142,7 @@ class Exchange:
         self.body_at_hand: bytes | None = None  # the body when it has been read or replaced
         self.block: HeaderBlock | None = None  # the fields it came with, when its client repeats itself
         self.added = ""  # fields that `headers` has beyond those of `block`, serialized like these
+        self.received: bytes | None  # the body as it came; there once it was read
         self._version = 0
         self._json: Any = None
         self._limits: strictjson.Limits | None = None  # within which it was parsed
@@ -203,6 +205,7 @@ class Exchange:
             if stream is None:
                 return b""
             self.body_at_hand = await read_all(stream, min(limit or self.body_limit, self.body_limit), self.content_length)
+            self.received = self.body_at_hand
         if limit is not None and len(self.body_at_hand) > limit:
             raise PayloadTooLarge(limit)
         return self.body_at_hand
@@ -387,12 +390,17 @@ class Attempt:
     def headers(self) -> Headers:
         """Of this try alone: copied when first asked for."""
         if self._headers is None:
-            self._headers = self._shared.copy()
-            for line in self.added.split("\r\n")[1:]:
-                name, _, value = line.partition(": ")
-                self._headers.add(name, value)
+            self._headers = self.sent_headers()
             self.added = ""
         return self._headers
+
+    def sent_headers(self) -> Headers:
+        """A copy of all that this try sends."""
+        headers = (self._headers or self._shared).copy()
+        for line in self.added.split("\r\n")[1:]:
+            name, _, value = line.partition(": ")
+            headers.add(name, value)
+        return headers
 
     def forget_headers(self) -> None:
         """They were sent, and may hold credentials: who keeps the attempt need not keep them."""
@@ -466,7 +474,8 @@ async def read_all(stream: Stream, limit: int, announced: int | None = None) -> 
     size = 0
     while piece := await stream.read():
         size += len(piece)
-        if size > limit:
-            raise PayloadTooLarge(limit)
         pieces.append(piece)
+        if size > limit:
+            stream.unread(pieces)  # whoever only observes lets it go on
+            raise PayloadTooLarge(limit)
     return b"".join(pieces)

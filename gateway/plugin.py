@@ -347,7 +347,12 @@ class Plugin(Generic[S]):
     needs_body: ClassVar[bool] = False
     """Reads whole bodies: refused at load on a route that streams. Settings may say so too, by a property of this name."""
     handles_mode: ClassVar[bool] = False
-    """Has effects of its own and reads host.mode; for all others `mode: observe` discards what they answer."""
+    """Has effects of its own, in the store or elsewhere, and reads host.mode: in `mode: observe` it has none, and answers nothing.
+
+    For all others an answer is discarded; what a hook changes of the request or the reply is, for all.
+    """
+    unobservable: ClassVar[str] = ""
+    """Why `mode: observe` would mean nothing for it: the policy is refused with this reason."""
     survives_client: ClassVar[bool] = False
     """Once sent upstream, the exchange goes on though the client left, until all plugins have seen the reply."""
     is_vital: ClassVar[bool] = False

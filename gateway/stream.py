@@ -107,6 +107,18 @@ class Stream:
         self._pieces.extendleft(reversed(pieces))
         self._size += sum(map(len, pieces))
 
+    async def peek(self, limit: int) -> tuple[list[bytes], bool]:
+        """The pieces of a body of at most `limit` bytes, still to be read; else its beginning, and False. Raises what cut it."""
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            while size <= limit and (piece := await self.read()):
+                pieces.append(piece)
+                size += len(piece)
+        finally:
+            self.unread(pieces)
+        return pieces, size <= limit
+
     def take(self) -> bytes | None:
         """All that waits, when the body is already whole; else None. Never waits."""
         if not self._ended or self._error is not None:

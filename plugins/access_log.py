@@ -83,6 +83,7 @@ class AccessLogSettings(Settings):
 class AccessLog(Plugin[AccessLogSettings]):
     once = True
     several = True
+    unobservable = "it refuses nothing, and only writes lines"
 
     def __init__(self, settings: AccessLogSettings, host: Host) -> None:
         super().__init__(settings, host)

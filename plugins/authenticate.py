@@ -67,7 +67,10 @@ class AuthenticateSettings(MethodSettings):
 
 
 class Authenticate(Plugin[AuthenticateSettings]):
-    """In `mode: observe` nobody is refused; headers that tell who asks are still taken off, and put on for whom they are true."""
+    """In `mode: observe` nobody is refused, and what goes upstream is what came, credentials and headers that tell who asks among it.
+
+    Who asks is found out all the same, for the plugins below.
+    """
 
     once = True
 

@@ -76,7 +76,7 @@ class CsrfSettings(Settings):
 
 
 class Csrf(Plugin[CsrfSettings]):
-    """In `mode: observe` tokens are given out as ever, and nobody is refused."""
+    """In `mode: observe` nobody is refused, and nobody is given a token: who would have to send one is counted as lacking it."""
 
     handles_mode = True
 

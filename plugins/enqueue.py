@@ -251,7 +251,8 @@ class Enqueue(Plugin[EnqueueSettings]):
         """What would have been stored, but for whom."""
         self._count["observed"].add()
         shown = self.host.mask.fields({name: value for name, value in payload.items() if name != "to"})
-        ex.note("enqueue", observed=True, job=self._settings.job, **shown, **({"parked": missed} if missed else {}))
+        parked = {"parked": missed} if missed else {}
+        ex.note("observe", plugin="enqueue", would="store", job=self._settings.job, payload=shown, **parked)
 
 
 def _numbers(status: int | str) -> Iterable[int]:

@@ -74,6 +74,7 @@ class Health(Plugin[HealthSettings]):
     """
 
     is_vital = True
+    unobservable = "it is what its route answers"
 
     def __init__(self, settings: HealthSettings, host: Host) -> None:
         super().__init__(settings, host)

@@ -55,6 +55,7 @@ class JobsApi(Plugin[JobsApiSettings]):
     """Its route's path ends in one parameter: a type for POST, an id for GET."""
 
     needs_body = True
+    unobservable = "it is what its route answers"
 
     def __init__(self, settings: JobsApiSettings, host: Host) -> None:
         super().__init__(settings, host)

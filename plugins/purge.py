@@ -86,7 +86,7 @@ class Purge(Plugin[PurgeSettings]):
         marks = [*self._marks, *self._filled(ex, content)]
         if self._observes:
             self._observed()
-            ex.note("purge", would=marks)
+            ex.note("observe", plugin="purge", would="purge", marks=marks)
         elif marks:
             ex.note("purge", marks=marks)
             await self._purge(marks)

@@ -88,7 +88,7 @@ class Sanitize(Plugin[SanitizeSettings]):
         self._query = settings.query
         self._passes_others = settings.others == "pass"
         self._json_limits, self._form_limits = settings.limits.json_limits, settings.limits.form_limits
-        self._reader = content.Reader(settings.limits, not self._observes, host.run_blocking)
+        self._reader = content.Reader(settings.limits, host.run_blocking)
         counter = host.metrics.counter(
             "sanitize.findings", "What was refused or changed in requests, or would have been.", ("kind", "action")
         )
@@ -158,7 +158,7 @@ class Sanitize(Plugin[SanitizeSettings]):
             raise _unsafe(found)
 
     def _replace(self, ex: Exchange, body: bytes | None) -> None:
-        if body is not None and not self._observes:
+        if body is not None:
             ex.set_body(body)
 
     async def _end_later(self, ex: Exchange, found: content.Cleaning, soon: Coroutine[Any, Any, None]) -> None:
@@ -193,7 +193,7 @@ class Sanitize(Plugin[SanitizeSettings]):
         if self._query and mark:
             pairs = content.pairs(query, self._form_limits)
             cleaned = self._fields(found, pairs)
-            if cleaned != [written for _, _, written in pairs] and not self._observes:
+            if cleaned != [written for _, _, written in pairs]:
                 ex.target = f"{path}?{'&'.join(cleaned)}"
 
     def _body(self, ex: Exchange, found: content.Cleaning, body: bytes, media: str, boundary: str) -> bytes | None:

@@ -118,7 +118,7 @@ class SignatureSettings(Settings):
 
 
 class Signature(Plugin[SignatureSettings]):
-    """In `mode: observe` nobody is refused, signatures are remembered, and what goes upstream is signed as ever."""
+    """In `mode: observe` nobody is refused and nothing is signed; signatures that came are remembered."""
 
     needs_body = True
     handles_mode = True

@@ -55,6 +55,7 @@ class TracingSettings(Settings):
 
 class Tracing(Plugin[TracingSettings]):
     once = True
+    unobservable = "it refuses nothing, and only records"
 
     def __init__(self, settings: TracingSettings, host: Host) -> None:
         super().__init__(settings, host)

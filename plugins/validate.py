@@ -58,7 +58,7 @@ class Validate(Plugin[ValidateSettings]):
         super().__init__(settings, host)
         self._observes = host.mode == "observe"
         self._limits = settings.limits.json_limits, settings.limits.form_limits
-        self._reader = content.Reader(settings.limits, not self._observes, host.run_blocking)
+        self._reader = content.Reader(settings.limits, host.run_blocking)
         self._schema, self._operations = None, {}
         if settings.openapi is None:
             self._schema = _request(settings)
@@ -125,7 +125,7 @@ class Validate(Plugin[ValidateSettings]):
     def _conclude(self, ex: Exchange, found: list[content.Violation], looked: content.Looked) -> None:
         if found or looked.violations:
             raise _invalid(found + looked.violations)
-        if looked.stripped is not None and not self._observes:
+        if looked.stripped is not None:
             ex.set_body(looked.stripped)
 
     async def _refuse_later(self, ex: Exchange, soon: Coroutine[Any, Any, None]) -> None:

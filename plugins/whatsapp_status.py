@@ -28,6 +28,7 @@ class WhatsappStatusSettings(Settings):
 
 class WhatsappStatus(Plugin[WhatsappStatusSettings]):
     needs_body = True
+    unobservable = "it is what its route answers"
 
     def __init__(self, settings: WhatsappStatusSettings, host: Host) -> None:
         super().__init__(settings, host)

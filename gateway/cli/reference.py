@@ -33,8 +33,8 @@ PLUGINS = """\
 ## Plugins
 
 An entry of a list is a name, or `name: settings`, and beside the name may stand `mode`: `enforce`, the default; `observe`, which only notes
-what the plugin would have answered; `off`. With `when: {env: NAME}` beside it, or a list of names, an entry counts where these variables of
-the environment are set, and not empty; elsewhere it is off.
+what the plugin would have answered or changed; `off`. With `when: {env: NAME}` beside it, or a list of names, an entry counts where these
+variables of the environment are set, and not empty; elsewhere it is off.
 """
 
 

@@ -112,7 +112,7 @@ def _works_alone(settings: type[Settings]) -> bool:
 
 def _block(name: str, value: Schema, description: str) -> Schema:
     mode = {
-        "description": "enforce; observe, which only notes what the plugin would have answered; off.",
+        "description": "enforce; observe, which only notes what the plugin would have answered or changed; off.",
         "anyOf": [{"enum": list(MODES)}, REFERENCE],
     }
     when, _ = written(When, "when.")

@@ -130,7 +130,7 @@ def _init(commands: Commands) -> None:
     init = commands.add_parser(
         "init",
         help="write a first policy for a service",
-        description="Write a first policy for a service, with comments. What refuses requests only observes.",
+        description="Write a first policy for a service, with comments. What refuses or changes only observes.",
     )
     init.add_argument("--upstream", required=True, metavar="URL", help="where the service runs: http://host:port or https://host:port")
     init.add_argument("--openapi", metavar="FILE", help="the service's OpenAPI 3 document, JSON or YAML: a route for each operation")

@@ -24,8 +24,6 @@ from gateway.registry import PluginClass, Registry
 MODES: tuple[Mode, ...] = ("enforce", "observe", "off")
 _SWITCHED = {True: "enforce", False: "off"}
 _ON = {"on": True, "enabled": True, "yes": True, "off": False, "disabled": False, "no": False, "none": False}
-OBSERVABLE = frozenset({"on_request", "on_end"})
-"""Hooks that `mode: observe` can keep without effect: an answer is discarded, the end is only told."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,9 +177,8 @@ class Entries:
         return None
 
     def _refuse_unobservable(self, path: Path, entry: EntrySettings) -> None:
-        effects = [hook for hook in entry.hooks if hook not in OBSERVABLE]
-        if entry.mode == "observe" and effects and not entry.plugin.handles_mode:
-            why = f'plugin "{entry.name}" cannot be observed: {effects[0]} changes what passes'
+        if entry.mode == "observe" and entry.plugin.unobservable:
+            why = f'plugin "{entry.name}" cannot be observed: {entry.plugin.unobservable}'
             self.document.report((*path, "mode"), why, "write enforce or off")
 
     def _refuse_twice(self, path: Path, entries: Sequence[EntrySettings | None]) -> None:

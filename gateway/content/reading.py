@@ -54,10 +54,8 @@ class Reader:
     to share the interpreter with.
     """
 
-    def __init__(self, limits: LimitsSettings, replaces: bool, run_blocking: Callable[[Callable[[], Any]], Awaitable[Any]]) -> None:
-        """With `replaces`, what was decoded goes upstream decoded; else the exchange stays as it is."""
+    def __init__(self, limits: LimitsSettings, run_blocking: Callable[[Callable[[], Any]], Awaitable[Any]]) -> None:
         self._ratio = limits.ratio
-        self._replaces = replaces
         self._run_blocking = run_blocking
         self._lock = asyncio.Lock()
         self._waiting = 0
@@ -68,14 +66,16 @@ class Reader:
         return body is not None and len(body) < LARGE and "Content-Encoding" not in ex.headers
 
     async def read(self, ex: Exchange) -> bytes:
-        """The body without its Content-Encoding. Raises PayloadTooLarge, UnsupportedMediaType, BadRequest, and what cut it."""
+        """The body without its Content-Encoding: so it goes upstream, too.
+
+        Raises PayloadTooLarge, UnsupportedMediaType, BadRequest, and what cut it.
+        """
         body = await ex.body()
         if "Content-Encoding" not in ex.headers:
             return body
         encodings = ",".join(ex.headers.getall("Content-Encoding"))
         plain: bytes = await self._off_loop(partial(decoded, body, encodings, ex.body_limit, self._ratio))
-        if self._replaces:
-            ex.set_body(plain)
+        ex.set_body(plain)
         return plain
 
     async def work(self, size: int, call: Callable[[], T]) -> T:

@@ -39,13 +39,20 @@ def test_a_policy_for_an_address_alone(upstream: str) -> None:
     assert loads(text, env={"UPSTREAM_URL": "http://other"}).upstreams["service"].targets == ("http://other",)
 
 
+def test_nothing_refuses_or_changes_yet() -> None:
+    """But a name for each request and a line in the log: what can be observed is."""
+    found = loads(policy(URL, operations(read(HERE / "openapi/petstore.yaml"))[0]), env={})
+    common, routes = found.plugins, [entry for route in found.routes for entry in route.plugins if entry.name != "health"]
+    assert {entry.name for entry in (*common, *routes) if entry.mode != "observe"} == {"request_id", "access_log"}
+
+
 def test_what_stands_there_as_a_comment_is_right_too() -> None:
     """As an operator would take it up, one line after the other."""
     text = policy(URL)
     for line in ("# - cors:", "# paths:"):
         assert text.count(line) == 1
         text = text.replace(line, line.removeprefix("# "))
-    enforced = text.replace("    mode: observe ", "    # mode: observe ")
+    enforced = text.replace("\n    mode: observe", "")
     assert warnings(enforced) == ["unused-acceptance accept[0]"]  # which says that nothing observes any more
     assert warnings(enforced.replace("accept: [observed-plugin]", "")) == []
 

@@ -332,8 +332,8 @@ def test_observed_it_says_what_it_would_have_stored() -> None:
     ex = exchange("POST", "/leads")
     run(pipeline(plugin, upstream=created(), mode="observe"), ex)
     assert not asyncio.run(all_jobs(jobs))
-    told = {"observed": True, "job": "email", "template": "welcome", "data": {"name": "Ada", "email": "[redacted]"}}
-    assert ex.notes == [("enqueue", told)]
+    payload = {"template": "welcome", "data": {"name": "Ada", "email": "[redacted]"}}
+    assert ex.notes == [("observe", {"plugin": "enqueue", "would": "store", "job": "email", "payload": payload})]
     assert metrics.value("enqueue.jobs", outcome="observed") == 1
 
 

@@ -156,7 +156,7 @@ def test_observed_it_purges_nothing_and_says_what_it_would() -> None:
     metrics, ex = Measured(), exchange("POST", params={"id": "7"})
     assert purged("lead:{id}", Reply(201), ex, mode="observe", metrics=metrics) == []
     assert metrics.value("purge.purges", outcome="observed") == 1
-    assert ex.notes == [("purge", {"would": ["tag:lead:7"]})]
+    assert ex.notes == [("observe", {"plugin": "purge", "would": "purge", "marks": ["tag:lead:7"]})]
 
 
 def test_explain() -> None:

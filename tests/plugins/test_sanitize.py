@@ -155,6 +155,10 @@ def test_what_is_refused_is_told_by_place_and_reason_alone() -> None:
     assert [(one["in"], one["pointer"]) for one in where] == [("params", "/id"), ("query", "/q"), ("body", "/a")]
 
 
+def would(request: str) -> tuple[str, dict[str, str]]:
+    return "observe", {"plugin": "sanitize", "request": request}
+
+
 @pytest.mark.parametrize(
     ("ex", "settings", "notes"),
     [
@@ -163,14 +167,14 @@ def test_what_is_refused_is_told_by_place_and_reason_alone() -> None:
             None,
             [("sanitize", {"would_refuse": "/a holds active HTML"}), ("observe", {"plugin": "sanitize", "status": 422})],
         ),
-        (post(b'["<b>x"]'), "strip", [("sanitize", {"would_change": "/0 holds HTML"})]),
-        (post(None, {}, "/?a=%3Cb%3E"), "strip", [("sanitize", {"would_change": "/a holds HTML"})]),
+        (post(b'["<b>x"]'), "strip", [("sanitize", {"would_change": "/0 holds HTML"}), would("body")]),
+        (post(None, {}, "/?a=%3Cb%3E"), "strip", [("sanitize", {"would_change": "/a holds HTML"}), would("target")]),
         (
             post(b"\xff", FORM),
             None,
             [("sanitize", {"would_refuse": "The form is not UTF-8."}), ("observe", {"plugin": "sanitize", "status": 400})],
         ),
-        (post(gzip.compress(b"[]"), {**JSON, "Content-Encoding": "gzip"}), None, None),
+        (post(gzip.compress(b"[]"), {**JSON, "Content-Encoding": "gzip"}), None, [would("removes Content-Encoding; body")]),
         (post(b"[]"), None, None),
     ],
 )

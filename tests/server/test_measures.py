@@ -41,7 +41,7 @@ routes:
         mode: observe
       - body_limit: 0B
         mode: observe
-      - respond: 403
+      - ip_filter: {allow: 192.0.2.0/24}
         mode: observe
       - respond: 200
 """
@@ -108,7 +108,7 @@ async def test_every_plugin_that_only_observes_is_counted_alike() -> None:
     assert {(labels["plugin"], labels["route"], labels["status"]): value for labels, value in found["gateway_observed_total"]} == {
         ("rate_limit", "watched", "429"): 2,
         ("body_limit", "watched", "413"): 3,
-        ("respond", "watched", "403"): 3,
+        ("ip_filter", "watched", "403"): 3,
     }
 
 
