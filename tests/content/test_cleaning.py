@@ -45,6 +45,7 @@ def changed(value: Any, rules: Rules) -> Any:
         ({"constructor.prototype.x": 1, "a[__proto__][x]": 1}, ["/constructor.prototype.x name", "/a[__proto__][x] name"]),
         ({"a": {"$gt": ""}}, ["/a/$gt name"]),
         ({"a.$where": 1, "$GT": 1, "$ref": "#/x", "$filter": 1, "price$": 1, "$": 1}, ["/a.$where name", "/$GT name"]),
+        ({"$nearSphere": 1, "$addToSet": 1, "$out": 1, "$orderby": 1, "$id": 1}, ["/$nearSphere name", "/$addToSet name", "/$out name"]),
         ({"<img src=x onerror=1>": 1}, ["/* name"]),
         ({"a\x00b": 1}, ["/* name"]),
         ({"x" * 257: 1}, ["/* name"]),
