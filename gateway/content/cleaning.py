@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from gateway.content import html, names
-from gateway.content.text import BIDI, CONTROL, Treatment, nfc
+from gateway.content.text import BIDI, CONTROL, MARKS, Treatment, has_many_marks, nfc
 
 Html = Literal["keep", "reject", "strip", "escape", "allow"]
 
@@ -148,7 +148,10 @@ class Cleaning:
             if not rules.trim and _LOUD.search(text) is None:
                 return text
         elif rules.nfc:
-            text = self._changed("nfc", text, nfc(text))
+            if has_many_marks(text):
+                self._refuse("nfc", f"has more than {MARKS} marks on one letter")
+            else:
+                text = self._changed("nfc", text, nfc(text))
         text = self._unseen("control", CONTROL, rules.control, text)
         if rules.bidi != "keep":
             text = self._unseen("bidi", BIDI, rules.bidi, text)

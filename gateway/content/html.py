@@ -31,7 +31,9 @@ SCHEMES = {"http", "https", "mailto", "tel"}
 
 _STRIPPING = nh3.Cleaner(tags=set())
 _ALLOWING = nh3.Cleaner(tags=RICH, attributes=ATTRIBUTES, url_schemes=SCHEMES, link_rel="noopener noreferrer nofollow")
-_HANDLER = re.compile(r"on(?!(?:e|es|ce|ly|to|line|going|set|site|boarding|wards?)(?![a-z]))[a-z]")
+_HANDLER = re.compile(
+    r"on(?!(?:e|es|ce|ly|to|line|going|set|site|boarding|wards?|board|hold|ions?|sale|screen|shore|stage|tario|us|yx)(?![a-z]))[a-z]"
+)
 """Whatever may be an event's handler, new ones among them: all that begins with on, but for words that people write before a `=`."""
 _UNSEEN = dict.fromkeys([*range(0x21), 0x7F, 0xA0, 0x200B, 0xFEFF])  # what browsers skip in and before a scheme, and some more
 _SCRIPT_URL = re.compile(r"(?:java|vb|live)script:|data:(?!image/(?:png|gif|jpe?g|webp|avif)[;,])")
@@ -85,9 +87,12 @@ def allow(text: str) -> str:
 
 def _runs(markup: str, skip: str | None = None) -> bool:
     """`skip`: the text of an attribute `title` of the first element, which is ours."""
+    in_select = False
     for tag, attributes in _elements(markup):
-        if tag in ACTIVE:
+        if tag in ACTIVE or (in_select and tag == "title"):
             return True
+        # To browsers of before 2025 <title> is nothing in <select>, and what others take for its text is markup.
+        in_select = in_select or tag == "select"
         for name, value in attributes.items():
             if skip is not None and name == "title":
                 skip = None
@@ -102,8 +107,9 @@ def _is_script(name: str, value: str) -> bool:
 
 
 def _elements(markup: str) -> Iterator[tuple[str, dict[str, str | None]]]:
-    # As a browser that runs scripts reads it: to such a one what stands in <noscript> is text.
-    tree = LexborHTMLParser(markup, is_fragment=True, scripting=True)
+    # As a browser that runs scripts reads it: to such a one what stands in <noscript> is text. Not as a fragment, in which <body> and
+    # <html> are nothing: in a page their attributes, handlers too, become those of the page's own.
+    tree = LexborHTMLParser(markup, is_fragment=False, scripting=True)
     if tree.root is not None:
         for node in tree.root.traverse(include_text=False):
             yield node.tag or "", node.attributes

@@ -40,6 +40,8 @@ def parts(body: bytes, boundary: str, limits: FormLimits) -> list[Part]:
         raise TooComplex(f"At most {limits.parts} parts are accepted here.")
     if pieces[0] or len(pieces) < 2 or pieces[-1] not in (b"--", b"--\r\n"):
         raise BadRequest("The form does not begin and end with its boundary.")
+    if (b"\r\n" + body).count(mark[1:]) >= len(pieces):
+        raise BadRequest("The boundary of the form stands after a line feed alone, where some readers see a new part.")
     return [_part(piece, limits) for piece in pieces[1:-1]]
 
 

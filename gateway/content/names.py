@@ -11,13 +11,16 @@ from gateway.content import html, text
 PROTOTYPES = frozenset({"__proto__", "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__"})
 OPERATORS = frozenset(
     {
-        "$accumulator", "$all", "$and", "$bitsallclear", "$bitsallset", "$bitsanyclear", "$bitsanyset", "$comment", "$elemmatch", "$eq",
-        "$exists", "$expr", "$function", "$gt", "$gte", "$in", "$inc", "$jsonschema", "$lt", "$lte", "$max", "$min", "$mod", "$mul", "$ne",
-        "$near", "$nin", "$nor", "$not", "$options", "$or", "$pull", "$push", "$regex", "$rename", "$set", "$setoninsert", "$size",
-        "$slice", "$text", "$type", "$unset", "$where",
+        "$accumulator", "$addtoset", "$all", "$and", "$bit", "$bitsallclear", "$bitsallset", "$bitsanyclear", "$bitsanyset",
+        "$comment", "$currentdate", "$each", "$elemmatch", "$eq", "$eval", "$exists", "$expr", "$function", "$geointersects",
+        "$geowithin", "$graphlookup", "$gt", "$gte", "$in", "$inc", "$jsonschema", "$lookup", "$lt", "$lte", "$max", "$maxdistance",
+        "$merge", "$min", "$mindistance", "$mod", "$mul", "$natural", "$ne", "$near", "$nearsphere", "$nin", "$nor", "$not",
+        "$options", "$or", "$out", "$pop", "$position", "$pull", "$pullall", "$push", "$rand", "$regex", "$rename", "$set",
+        "$setoninsert", "$size", "$slice", "$text", "$type", "$unionwith", "$unset", "$where",
     }
 )  # fmt: skip
-"""MongoDB's operators of queries and updates, in lower case. Not those that OData has too: $filter, $search, $count, $skip, $top."""
+"""MongoDB's operators of queries and updates, and the stages that reach other collections, in lower case. Not those that OData
+has too: $filter, $search, $count, $skip, $top."""
 LONGEST = 256
 """Characters of a name that are looked at; a longer one is refused."""
 TOO_LONG = f"its name is longer than {LONGEST} characters"

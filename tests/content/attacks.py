@@ -49,6 +49,8 @@ ATTACKS: dict[str, Attack] = {
     "apostrophes": _json(["'=" * 4_900] * 105),
     "short markup": _json(["<b>'=\"" * 6] * 15_000),
     "letters in two": _json(["e\u0301" * 500] * 140),
+    "marks": _json("a" + "\u0315\u0300" * 40_000),
+    "letters of marks": _json("a" + "\u0f73" * 80_000),
     "many controls": _json(["\x01"] * 15_000),
     "operators": _json([{"$gt": 1}] * 9_000),
     "spaces": Attack(b" " * MIB),

@@ -24,6 +24,7 @@ HARMLESS: tuple[str, ...] = (
     "<!-- note -->", "<!DOCTYPE html>", "<![CDATA[x]]>", "a<b>c", "1<2>1", "<>", "< script >", "<.<", ">_<", "(>'-')>", "<('-'<)", "\\o/",
     "¯\\_(ツ)_/¯", "<username>", "<your name here>", "<url>", "<empty>", "https://example.com/?q=<term>&x='y'", "price<100 and size='L'",
     "width=\"100\" height=\"50\"", "it's on = 5", "'a' = \"b\"", "'one'=1", '"only"=x only=y', "Dear \"Sir\" = Madam", "x=\"1\" once=2",
+    'ref="abc" onhold=true', 'width="3" onsale=yes', 'city="Ottawa" ontario=1', "\"Onion\" onion=soup", "O'Neil onus=yes",
     "2'x4'=wood", "f'(x)=2x", "{'a': 1, \"b\": 2}", '{"a": "b=c"}', "[]", "{}",
 )  # fmt: skip
 
@@ -37,7 +38,10 @@ LIVE: tuple[str, ...] = (
     "<svg><animate onbegin=alert(1) attributeName=x dur=1s>", "<svg><a xlink:href=javascript:alert(1)><text y=1>x</text></a></svg>",
     "<svg><set attributeName=href to=javascript:alert(1)>", "<svg><use href=data:image/svg+xml;base64,PHN2Zy8+#x />",
     "<math><a xlink:href=javascript:alert(1)>x</a></math>", "<math href=javascript:alert(1)>x</math>",
-    "<body onload=alert(1)><b onclick=1>", "<iframe src=javascript:alert(1)>", "<iframe srcdoc='<script>alert(1)</script>'>",
+    "<body onload=alert(1)>", "x<BODY/onpageshow=alert(1)//", "</p><svg><desc><body onload=alert(1)>", "<html onclick=alert(1)>",
+    "'> <html onclick=alert(1)>", '"><body onload=alert(1)>', "<frameset onload=alert(1)>",
+    "<select><title></select><img src onerror=alert(1)>",
+    "<iframe src=javascript:alert(1)>", "<iframe srcdoc='<script>alert(1)</script>'>",
     "<iframe src=//evil.example>", "<object data=//evil.example/x.swf>", "<embed src=//evil.example/x.swf>", "<applet code=x>",
     "<link rel=stylesheet href=//evil.example>", "<link rel=import href=//evil.example>",
     "<meta http-equiv=refresh content=0;url=//evil.example>", "<base href=//evil.example>", "<style>@import '//evil.example'</style>",
