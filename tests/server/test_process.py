@@ -61,6 +61,7 @@ async def test_a_plugin_that_cannot_start_ends_the_process(tmp_path: Path) -> No
     process = await spawned(policy().replace("[request_id", "[broken, request_id"), tmp_path)
     assert await process.ended() == 1
     assert "the policy cannot be started: no database" in process.log
+    assert "RuntimeWarning" not in process.log
 
 
 # The end
