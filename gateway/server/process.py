@@ -13,6 +13,7 @@ import uvloop
 
 from gateway.caching.operations import CacheOperations, offer_stats
 from gateway.config.policy import Policy
+from gateway.jobs.contract import JobsAway
 from gateway.jobs.operations import JobsOperations
 from gateway.ports.opening import ports
 from gateway.ports.port import Port
@@ -87,7 +88,7 @@ async def _run(policy: Policy, serving: Serving, listeners: list[Listener], fold
     try:
         await serving.start()
     except Exception as error:
-        log.error("the policy cannot be started: %s", error, exc_info=error)
+        log.error("the policy cannot be started: %s", error, exc_info=None if isinstance(error, JobsAway) else error)
         return _closed(listeners, opened)
     reloads = reloader(serving.policies, policy.path, folder, watch=watch)
     serving.serve(lambda: reloads.state)
