@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Any, ClassVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -150,7 +151,8 @@ def _key(ex: Exchange) -> str:
         return ""
     if len(given) > 1 or not 0 < len(given[0]) <= LONGEST or not given[0].isascii() or not given[0].isprintable():
         raise BadRequest(f"{KEY} is one line of at most {LONGEST} printable characters.")
-    return f"api:{ex.consumer or ''}:{given[0]}"
+    whose = blake2b((ex.consumer or "").encode(errors="replace"), digest_size=16).hexdigest()  # a name may be long, or hold a colon
+    return f"api:{whose}:{given[0]}"
 
 
 def _asked(ex: Exchange) -> tuple[float, int]:

@@ -20,6 +20,8 @@ from gateway.jobs.operations import JobsOperations
 from gateway.jobs.sqlite.backup import backup as copied
 
 READING = ("jobs_list", "jobs_show", "jobs_stats")
+IN_FILE = "sqlite://"
+"""How the address of a file begins."""
 PATIENCE = 70.0
 """Seconds: a hundred thousand jobs may be meant."""
 
@@ -50,7 +52,14 @@ async def _asked(app: App, store: JobStore | None, operation: str, asking: Mappi
 
 
 def backup(arguments: argparse.Namespace) -> int:
-    """How many jobs are in the copy. Raises ConfigError and JobsAway."""
+    """How many jobs are in the copy. Raises ConfigError, Refused and JobsAway.
+
+    Of the file of the gateway that runs, whose environment may name another than this one does.
+    """
+    with suppress(Unanswered):
+        store = asked(arguments.policy, arguments.env_file).ask("GET", "/jobs/stats")["store"]["address"]
+        if store.startswith(IN_FILE):
+            return copied(Path(store.removeprefix(IN_FILE)), Path(arguments.file))
     app = built(arguments.policy, arguments.env_file)
     if app.jobs is None:
         raise JobsAway("the policy has no jobs")

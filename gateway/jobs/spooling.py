@@ -54,12 +54,13 @@ class Spooling:
             return await self._store.enqueue(job)
         except JobsAway as away:
             try:
-                await self._spool.put(job)
+                enqueued = await self._spool.put(job)
             except JobsAway as error:
                 raise JobsAway(f"Redis: {away}; the spool: {error}") from None
-        self._measures.spooled()
-        self.waiting += 1
-        return Enqueued(job.id, True)
+        if enqueued.is_new:
+            self._measures.spooled()
+            self.waiting += 1
+        return enqueued
 
     async def get(self, id: str) -> Job | None:
         found, away = None, None

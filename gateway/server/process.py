@@ -14,6 +14,7 @@ import uvloop
 from gateway.caching.operations import CacheOperations, offer_stats
 from gateway.config.policy import Policy
 from gateway.identity.operations import KeyOperations
+from gateway.jobs.contract import JobsAway
 from gateway.jobs.operations import JobsOperations
 from gateway.ports.opening import ports
 from gateway.ports.port import Port
@@ -84,12 +85,12 @@ async def _run(policy: Policy, serving: Serving, listeners: list[Listener], fold
         opened = ports(policy.server, lambda: front.app.policy.server.admin, app.control)
     except OSError as error:
         log.error("%s", error)
-        return _closed(listeners)
+        return _closed(listeners, [])
     try:
         await serving.start()
     except Exception as error:
-        log.error("the policy cannot be started: %s", error, exc_info=error)
-        return _closed([*listeners, *opened])
+        log.error("the policy cannot be started: %s", error, exc_info=None if isinstance(error, JobsAway) else error)
+        return _closed(listeners, opened)
     reloads = reloader(serving.policies, policy.path, folder, watch=watch)
     serving.serve(lambda: reloads.state)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -129,10 +130,12 @@ async def _run(policy: Policy, serving: Serving, listeners: list[Listener], fold
     return 0
 
 
-def _closed(bound: Sequence[Listener | Port]) -> int:
+def _closed(listeners: Sequence[Listener], opened: Sequence[Port]) -> int:
     """The exit code of a gateway that cannot start."""
-    for one in bound:
-        one.close()
+    for listener in listeners:
+        listener.leave()
+    for port in opened:
+        port.close()
     return 1
 
 

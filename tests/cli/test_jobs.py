@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +110,22 @@ def test_a_backup_is_whole(policy: str, tmp_path: Path, capsys: pytest.CaptureFi
     assert told(capsys) == f"{target}: a copy of 1 job\n"
     assert main(["jobs", "backup", str(target), "--policy", policy]) == 1
     assert "is there already" in capsys.readouterr().err
+
+
+async def test_a_backup_is_of_the_gateways_file(policy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo, or a unit of systemd, gave it an environment that the command does not have."""
+    text = Path(policy).read_text().replace("path: jobs.db", 'path: "${JOBS_FILE:-stale.db}"')
+    Path(policy).write_text(text)
+    with monkeypatch.context() as environment:
+        environment.setenv("JOBS_FILE", str(tmp_path / "live.db"))
+        async with running(text, tmp_path) as process, aiohttp.ClientSession() as client:
+            asking = client.post(f"http://127.0.0.1:{process.port}/leads", json={"email": "ada@example.com", "name": "Ada"})
+            async with asking as response:
+                assert response.status == 201
+            environment.delenv("JOBS_FILE")
+            assert await asyncio.to_thread(main, ["jobs", "backup", str(tmp_path / "copy.db"), "--policy", policy]) == 0
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
+        assert copy.execute("SELECT count(*) FROM job").fetchone() == (1,)
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,30 @@ async def test_spooled_jobs_survive_the_death_of_the_gateway(server: Server, tmp
     await second.store.stop()
 
 
+async def test_who_asks_twice_in_an_outage_is_given_one_id(server: Server, jobs: Spooled) -> None:
+    server.kill()
+    first = await jobs.spooling.enqueue(new("a", dedupe="key"))
+    second = await jobs.spooling.enqueue(new("b", dedupe="key"))
+    assert (first.is_new, second.id, second.is_new) == (True, "a", False)
+    assert (await jobs.spooling.enqueue(new("c", dedupe="other"))).is_new
+    assert (await jobs.spooling.enqueue(new("d", dedupe="key", type="sms"))).is_new
+    server.start()
+    await until(jobs.is_empty)
+    assert await jobs.ids() == {"a", "c", "d"}
+
+
+async def test_in_the_spool_a_dedupe_key_lasts_as_long_as_it_says(tmp_path: Path) -> None:
+    now = 1000.0
+    spool = Spool(Database(tmp_path / "spool.db"), 10, lambda: now)
+    await spool.database.start()
+    await spool.put(new("a", dedupe="key", dedupe_ttl=60.0))
+    now = 1059.0
+    assert (await spool.put(new("b", dedupe="key", dedupe_ttl=60.0))).id == "a"
+    now = 1060.0
+    assert (await spool.put(new("c", dedupe="key", dedupe_ttl=60.0))).is_new
+    await spool.database.stop()
+
+
 async def test_what_waited_longer_than_its_delay_is_due(tmp_path: Path) -> None:
     now = 1000.0
     spool = Spool(Database(tmp_path / "spool.db"), 10, lambda: now)

@@ -73,6 +73,13 @@ class TestTheSameKey:
         reply = asked(plugin, "POST", "email", {**PAYLOAD, "to": "eve@example.com"}, {"Idempotency-Key": "order-7"})
         assert reply.status == 422 and "ada" not in repr(told(reply))
 
+    def test_a_consumers_name_does_not_run_into_the_key(self) -> None:
+        plugin = api()
+        asking = [("shop:eu", "order-7"), ("shop", "eu:order-7"), ("s" * 600, "order-7")]
+        replies = [asked(plugin, "POST", "email", headers={"Idempotency-Key": key}, consumer=consumer) for consumer, key in asking]
+        assert [reply.status for reply in replies] == [202, 202, 202]
+        assert len({told(reply)["id"] for reply in replies}) == 3
+
     def test_of_another_consumer_or_type_is_another(self) -> None:
         plugin = api()
         found = {

@@ -61,6 +61,15 @@ async def test_a_plugin_that_cannot_start_ends_the_process(tmp_path: Path) -> No
     process = await spawned(policy().replace("[request_id", "[broken, request_id"), tmp_path)
     assert await process.ended() == 1
     assert "the policy cannot be started: no database" in process.log
+    assert "RuntimeWarning" not in process.log
+
+
+async def test_a_file_of_jobs_that_is_none_is_told_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "jobs.db").write_text("no database at all" * 100)
+    process = await spawned(f"{policy()}jobs: {{path: jobs.db}}\n", tmp_path)
+    assert await process.ended() == 1
+    assert "jobs.db cannot be used: file is not a database" in process.log
+    assert "Traceback" not in process.log
 
 
 # The end

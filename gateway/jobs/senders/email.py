@@ -105,17 +105,19 @@ class Email(JobHandler[EmailSettings]):
             raise Park(str(error)) from None
         if self._outbox is not None:
             return {"file": await self.host.run_blocking(partial(self._outbox.put, job, ".eml", message.as_bytes()))}
-        return await self._send(message, _recipients(to), job.notes)
+        return await self._send(message, _recipients(to), job)
 
-    async def _send(self, message: EmailMessage, recipients: Sequence[str], before: Mapping[str, Any]) -> Any:
-        """`before`: what attempts have noted: which recipients have it, or never will, by their numbers; addresses stay in the payload."""
+    async def _send(self, message: EmailMessage, recipients: Sequence[str], job: Job) -> Any:
+        """What attempts have noted: which recipients have it, or never will, by their numbers; addresses stay in the payload."""
         assert self._connections is not None
-        delivered, given_up = set(before.get("delivered", ())), set(before.get("refused", ()))
+        is_first = job.attempt <= 1  # with notes: an operator asks for another try, for those who were refused
+        delivered, given_up = set(job.notes.get("delivered", ())), set(() if is_first else job.notes.get("refused", ()))
         left = {address: n for n, address in enumerate(recipients) if n not in delivered | given_up}
         refused = await self._connections.send(message, self._from.addr_spec, list(left)) if left else {}
         delivered |= {n for address, n in left.items() if address not in refused}
         given_up |= {n for address, n in left.items() if address in refused and refused[address].code >= 500}
-        notes = {name: sorted(numbers) for name, numbers in (("delivered", delivered), ("refused", given_up)) if numbers}
+        noted = {"delivered": sorted(delivered), "refused": sorted(given_up)}
+        notes = {name: numbers for name, numbers in noted.items() if numbers or name in job.notes}
         if again := [answer for answer in refused.values() if answer.code < 500]:
             raise Retry(_told(again, len(delivered)), notes=notes)
         if given_up:

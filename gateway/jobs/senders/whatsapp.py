@@ -173,9 +173,12 @@ def _accepted(reply: Reply, now: float) -> str:
     if reply.status >= 400:
         raise Dead(f"the API answers {reply.status}")
     try:
-        return str(answer["messages"][0]["id"])
+        id = answer["messages"][0]["id"]
     except (KeyError, IndexError, TypeError):
-        raise Retry(f"the API answers {reply.status}, and not in its own form") from None
+        id = None
+    if not isinstance(id, str) or not id:
+        raise Retry(f"the API answers {reply.status}, and not in its own form")
+    return id
 
 
 def _answer(reply: Reply) -> Mapping[str, Any]:
@@ -186,11 +189,19 @@ def _answer(reply: Reply) -> Mapping[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
+def _code(code: Any) -> int | None:
+    """As a number; proxies of other providers write it as a text."""
+    if isinstance(code, str) and code.isascii() and code.isdecimal() and len(code) < 10:
+        return int(code)
+    return code if isinstance(code, int) else None
+
+
 def _raise(failure: Mapping[str, Any], reply: Reply, now: float) -> None:
-    code = failure.get("code") if isinstance(failure.get("code"), int) else None
+    code = _code(failure.get("code"))
     details = failure.get("error_data")
     why = details.get("details") if isinstance(details, Mapping) else None
-    reason = f"the API refuses: {code} {shown(str(why or failure.get('message') or ''))}"
+    said = shown(str(why or failure.get("message") or ""))
+    reason = f"the API refuses, by {reply.status}: {said}" if code is None else f"the API refuses: {code} {said}"
     if code in OURS:
         raise Park(reason)
     if code in TRY_AGAIN or reply.status == 429 or reply.status >= 500:

@@ -16,7 +16,7 @@ _PLAIN = re.compile(rf"(?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@{_ATOM}(?:\.{_ATOM
 def recipient(value: object) -> str:
     """One plain address, as a client may have written it. Raises ValueError."""
     if not isinstance(value, str) or len(value) > LONGEST or not _PLAIN.fullmatch(value):
-        raise ValueError("expected one address, as in ada@example.com")
+        raise ValueError("expected one address of mail, and nothing else")
     return value
 
 

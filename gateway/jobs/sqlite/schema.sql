@@ -54,3 +54,4 @@ CREATE TABLE spool (
     at     REAL NOT NULL   -- when that was
 ) STRICT;
 CREATE INDEX spool_id ON spool (id);
+CREATE INDEX spool_dedupe ON spool (json_extract(job, '$.type'), json_extract(job, '$.dedupe'));

@@ -9,10 +9,15 @@ from dataclasses import asdict, replace
 
 import orjson
 
-from gateway.jobs.contract import Job, JobsAway, NewJob
+from gateway.jobs.contract import Enqueued, Job, JobsAway, NewJob
 from gateway.jobs.machine import beginning
 from gateway.jobs.queue import encoded
 from gateway.jobs.sqlite.database import Database
+
+SAME = """
+    SELECT id, at, json_extract(job, '$.dedupe_ttl') FROM spool
+    WHERE json_extract(job, '$.type') = ? AND json_extract(job, '$.dedupe') = ? ORDER BY number DESC LIMIT 1
+"""
 
 
 class Spool:
@@ -24,19 +29,23 @@ class Spool:
         self.most = most
         self._clock = clock
 
-    async def put(self, job: NewJob) -> None:
-        """Raises JobsAway."""
+    async def put(self, job: NewJob) -> Enqueued:
+        """Of jobs with the same dedupe key one waits, so that who asks twice is given one id. Raises JobsAway."""
         text, now = encoded(asdict(job)).decode(), self._clock()
 
-        def call(db: sqlite3.Connection) -> bool:
+        def call(db: sqlite3.Connection) -> Enqueued | None:
+            if job.dedupe and (found := db.execute(SAME, (job.type, job.dedupe)).fetchone()) and now < found[1] + found[2]:
+                return Enqueued(found[0], False)
             first, last = db.execute("SELECT min(number), max(number) FROM spool").fetchone()
             if first is not None and last - first >= self.most - 1:  # they leave in order, so that this is their number
-                return False
+                return None
             db.execute("INSERT INTO spool (id, job, at) VALUES (?, ?, ?)", (job.id, text, now))
-            return True
+            return Enqueued(job.id, True)
 
-        if not await self.database.write(call):
+        enqueued = await self.database.write(call)
+        if enqueued is None:
             raise JobsAway(f"the spool is full: {self.most} jobs wait in it")
+        return enqueued
 
     async def first(self, most: int) -> Sequence[tuple[int, NewJob]]:
         """The oldest, each with its number; a delay is what is left of it. Raises JobsAway."""

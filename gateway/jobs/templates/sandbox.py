@@ -35,7 +35,15 @@ def sandbox(texts: Mapping[str, str]) -> Sandbox:
         trim_blocks=True,  # a line with nothing but a block, or a comment, leaves no empty one
         lstrip_blocks=True,
         auto_reload=False,
+        finalize=_written,
     )
+
+
+def _written(value: Any) -> Any:
+    """What a template writes. Raises UndefinedError for a null: nobody wants to be greeted with "Hello None"."""
+    if value is None:
+        raise UndefinedError("what it writes is null; write {{ name or 'you' }} where it may be")
+    return value
 
 
 def is_html(name: str | None) -> bool:

@@ -154,6 +154,20 @@ async def test_of_many_recipients_only_those_are_tried_again_for_whom_it_may_suc
         assert message["To"] == ", ".join(to)
 
 
+async def test_an_operators_retry_is_for_those_who_were_refused(tmp_path: Path) -> None:
+    """Its attempts are counted anew; who has the mail does not get it twice, and who is refused once more is not forgotten."""
+    to = [f"{name}@example.com" for name in "abc"]
+    async with serving() as mail, mailing(tmp_path, mail.port) as handler:
+        mail.answers = {"b@example.com": "450 4.2.1 Busy"}
+        with pytest.raises(Retry) as first:
+            await handler.run(job({**PAYLOAD, "to": to}, attempt=1, notes={"delivered": [0], "refused": [1, 2]}))
+        assert mail.taken[0].rcpt_tos == ["c@example.com"]
+        assert first.value.notes == {"delivered": [0, 2], "refused": []}
+        mail.answers = {}
+        assert await handler.run(job({**PAYLOAD, "to": to}, attempt=2, notes=first.value.notes)) == {"delivered": 3}
+        assert mail.taken[1].rcpt_tos == ["b@example.com"]
+
+
 async def test_when_all_have_it_nothing_is_sent_again(tmp_path: Path) -> None:
     """The worker died between the last answer and its own word, and the notes were kept."""
     async with serving() as mail, mailing(tmp_path, mail.port) as handler:

@@ -36,12 +36,16 @@ async def rendered(folder: Path, name: str, text: str, data: Mapping[str, object
         ("a.html", "<p>{{ name }}", "<p>&lt;b&gt;&amp;"),
         ("a.txt", "{% for n in many %}{{ n }},{% endfor %}", "1,2,"),
         ("a.txt", "{{ 3 * 4 }}", "12"),
+        ("a.txt", "{{ nothing or 'you' }}{% if nothing %}!{% endif %}", "you"),
         ("a.txt", "{{ inner.items }}", "mine"),
         ("a.txt", "{% for name, value in inner.other.items() %}{{ name }}={{ value }}{% endfor %}", "a=1"),
     ],
 )
 async def test_what_is_written(folder: Path, name: str, text: str, expected: str) -> None:
-    assert await rendered(folder, name, text, {"name": "<b>&", "many": [1, 2], "inner": {"items": "mine", "other": {"a": 1}}}) == expected
+    assert (
+        await rendered(folder, name, text, {"name": "<b>&", "nothing": None, "many": [1, 2], "inner": {"items": "mine", "other": {"a": 1}}})
+        == expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,6 +56,7 @@ async def test_what_is_written(folder: Path, name: str, text: str, expected: str
         ("{{ ''.__class__ }}", "a.txt:1: access to attribute '__class__' of 'str' object is unsafe."),
         ("{{ 'a' * 1000000000 }}", "a.txt:1: a template multiplies numbers and nothing else; * is none of its business"),
         ("{{ 9 ** 9 }}", "a.txt:1: a template multiplies numbers and nothing else; ** is none of its business"),
+        ("Hello\n{{ nothing }}", "a.txt:2: what it writes is null; write {{ name or 'you' }} where it may be"),
         ("{% for n in range(100000) %}{{ name }}aaaaaaaaaaaaaaaaaaaa{% endfor %}", "a.txt writes more than 1048576 characters"),
         ("{{ range(1000000) | length }}", "a.txt:1: OverflowError"),
         ("{{ name.append(1) }}", "a.txt:1: 'str object' has no attribute 'append'"),
@@ -59,7 +64,7 @@ async def test_what_is_written(folder: Path, name: str, text: str, expected: str
 )
 async def test_what_is_refused(folder: Path, text: str, why: str) -> None:
     with pytest.raises(CannotRender) as error:
-        await rendered(folder, "a.txt", text, {"name": "Ada"})
+        await rendered(folder, "a.txt", text, {"name": "Ada", "nothing": None})
     assert str(error.value) == why
 
 
