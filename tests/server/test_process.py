@@ -76,7 +76,10 @@ async def test_a_file_of_jobs_that_is_none_is_told_without_a_traceback(tmp_path:
 
 
 class Load:
-    """Clients that go on asking until nobody listens any more. What began and did not end well is a failure."""
+    """Clients that go on asking until nobody listens any more. What began and did not end well is a failure.
+
+    A connection that was used before may end between two requests, and then clients ask again on another (RFC 9112, section 9.3.1).
+    """
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -84,7 +87,7 @@ class Load:
         self.refused = 0  # connections that were not accepted: nothing began
         self.failures: list[str] = []
 
-    async def _exchange(self, client: RawClient) -> bool:
+    async def _exchange(self, client: RawClient, is_reused: bool) -> bool:
         """Whether the connection goes on."""
         client.data = b""
         client.send(GET)
@@ -92,6 +95,8 @@ class Load:
             found = await client.read(1)
         except Exception as error:
             self.failures.append(repr(error))
+            return False
+        if not found and not client.data and is_reused:
             return False
         if len(found) != 1 or found[0].status != 200 or found[0].body != b"GET /":
             self.failures.append(f"{found!r} {client.data!r}")
@@ -103,7 +108,9 @@ class Load:
         while True:
             try:
                 async with RawClient(self.port) as client:
-                    while await self._exchange(client):
+                    is_reused = False
+                    while await self._exchange(client, is_reused):
+                        is_reused = True
                         await asyncio.sleep(0.001)
                         if not keep_alive:
                             break
