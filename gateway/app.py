@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from gateway.blocks import Blocks
+from gateway.caching.contract import Cache
+from gateway.caching.redis.cache import RedisCache
+from gateway.caching.workers import Siblings, WorkersCache
 from gateway.checks import Check
+from gateway.config.jobs import JobsSettings
 from gateway.config.policy import EntrySettings, Policy, RouteSettings
 from gateway.config.store import StoreSettings
 from gateway.config.upstream import UpstreamSettings
@@ -19,16 +23,21 @@ from gateway.control import Control
 from gateway.detached import fetch
 from gateway.errors import ConfigError, GatewayError, Mistake, NotFound
 from gateway.exchange import Exchange, Reply
+from gateway.jobs.contract import JobStore
+from gateway.jobs.queue import NoJobs
+from gateway.jobs.service import JobService, Place
+from gateway.outbound import Outbound
 from gateway.pii import Mask
 from gateway.pipeline import Entry, Observed, Pipeline, no_upstream
-from gateway.plugin import Changed, Host, Http, Plugin
+from gateway.plugin import Changed, Host, Http, JobHandler, Jobs, Mode, Plugin
 from gateway.router import Route, Router
 from gateway.running import Running
 from gateway.span import Traces
 from gateway.stamp import Stamp, stamp
 from gateway.store.contract import Store
-from gateway.store.memory import MemoryStore
+from gateway.store.memory import ADDRESS, MemoryStore
 from gateway.store.operations import BLOCKS
+from gateway.store.redis.address import Address
 from gateway.store.redis.store import RedisStore
 from gateway.telemetry.files import LineFile, LineFiles
 from gateway.telemetry.metrics.families import Metrics
@@ -59,20 +68,26 @@ class App:
         control: Control | None = None,
         metrics: Metrics | None = None,
         store: Callable[[StoreSettings], Store] | None = None,
+        jobs: Callable[[JobsSettings], JobStore] | None = None,
+        memory: str = "",
     ) -> None:
         """Opens nothing but `files`. Raises ConfigError with all that plugins and upstreams refuse of their settings.
 
-        `upstream` makes each upstream from its name and settings, `store` the store from its own, `outbound` asks other services, in place
-        of real ones: a rehearsal's are stubs. The store of `before`, and its upstreams, live on in this one where they would be made of
-        the same; so do its metrics, its `files`, without which lines for a file go to `write_line`, too, and its `control`, which plugins
-        ask. `exporter` makes what sends spans; without it, as in a rehearsal, they are sent nowhere.
+        `upstream` makes each upstream from its name and settings, `store` and `jobs` the stores from theirs, `outbound` asks other
+        services, in place of real ones: a rehearsal's are stubs. The stores of `before`, and its upstreams, live on in this one where
+        they would be made of the same; so do its metrics, its `files`, without which lines for a file go to `write_line`, too, and its
+        `control`, which plugins ask. `exporter` makes what sends spans; without it, as in a rehearsal, they are sent nowhere. `memory`
+        is the socket of the process that hosts `memory://` for several; without it that is this one.
         """
         self.policy = policy
         self.running = Running()
         self.clock = clock  # seconds, monotonic
+        self._memory: str = memory if before is None else before._memory
         self.store: Store = self._store(store or self._new_store, before)
-        self._blocks = Blocks(self.store.shared_set(BLOCKS), time.time)
+        self._time = time.time if clock is time.monotonic else clock  # a rehearsal's clock counts it itself
         self.control: Control = before.control if before is not None else control or Control()
+        self.cache: Cache = self._cache(before)
+        self._blocks = Blocks(self.store.shared_set(BLOCKS), self._time)
         self._write_line = write_line
         self._files: LineFiles | None = files if before is None else before._files
         self.metrics: Metrics = metrics or (Metrics() if before is None else before.metrics)
@@ -86,11 +101,13 @@ class App:
         self._plugins: dict[int, Plugin[Any]] = {}  # by the identity of their entry: a common one is shared by all routes
         self._mistakes: list[Mistake] = []
         self._makings: dict[str, Makings] = {}
+        self._job_makings: tuple[object, ...] = ()
         self._new_exporter: Callable[[Destination], SpanExporter] | None = exporter if before is None else before._new_exporter
         self._destination = self._where_spans_go()
         self.running.exporter = self._exporter(before)
         self._traces = Traces(policy.telemetry.traces.sample, None if self.running.exporter is None else self.running.exporter.record)
         self.mask = Mask(policy.telemetry.pii)
+        self.jobs: JobService | None = self._jobs(jobs, before)
         make = upstream or self._new_upstream
         self.upstreams = {name: self._upstream(name, settings, make, before) for name, settings in policy.upstreams.items()}
         if upstream is None:  # a rehearsal asks nobody
@@ -110,6 +127,16 @@ class App:
 
     async def stop(self) -> None:
         await self.running.stop()
+
+    @property
+    def job_store(self) -> JobStore | None:
+        """None: the policy has no jobs."""
+        return None if self.jobs is None else self.jobs.store
+
+    @property
+    def jobs_active(self) -> int:
+        """Jobs that this process runs now."""
+        return 0 if self.jobs is None else self.jobs.active
 
     def find(self, ex: Exchange) -> Pipeline:
         """The pipeline of the route that `ex` belongs to.
@@ -154,28 +181,8 @@ class App:
     def _plugin(self, entry: EntrySettings, route: str) -> Plugin[Any] | None:
         """One instance for each entry, made when first met; None when its settings are refused."""
         if id(entry) not in self._plugins:
-            host = Host(
-                clock=self.clock,
-                mode=entry.mode,
-                route=route,
-                store=self.store,
-                log=logging.getLogger(f"gateway.plugins.{entry.name}"),
-                write_line=self._write_line,
-                open_lines=partial(_open_lines, self._files, self._write_line, self.running.files),
-                is_ready=self.running.is_ready,
-                metrics=OwnedMetrics(self.metrics, entry.name, route, self._defined),
-                paths=self._paths,
-                vital=self._vital,
-                below=partial(fetch, self.running.pipelines.get),
-                outbound=self._outbound,
-                watched=_watch,
-                has_stale_policy=self.running.has_stale_policy,
-                traces=self._traces,
-                mask=self.mask,
-                is_draining=self.running.is_draining,
-                time=time.time if self.clock is time.monotonic else self.clock,  # a rehearsal's clock counts it itself
-                ask=self.control.call,
-            )
+            jobs: Jobs = NoJobs() if self.jobs is None else self.jobs.queue
+            host = self._host(entry.name, entry.mode, route, jobs, self._outbound)
             try:
                 self._plugins[id(entry)] = entry.plugin(entry.settings, host)
             except ValueError as error:
@@ -185,6 +192,54 @@ class App:
                 raise
         return self._plugins.get(id(entry))
 
+    def _host(self, name: str, mode: Mode, route: str, jobs: Jobs, outbound: Http) -> Host:
+        return Host(
+            clock=self.clock,
+            mode=mode,
+            route=route,
+            store=self.store,
+            cache=self.cache,
+            log=logging.getLogger(f"gateway.plugins.{name}"),
+            write_line=self._write_line,
+            open_lines=partial(_open_lines, self._files, self._write_line, self.running.files),
+            is_ready=self.running.is_ready,
+            metrics=OwnedMetrics(self.metrics, name, route, self._defined),
+            paths=self._paths,
+            vital=self._vital,
+            below=partial(fetch, self.running.pipelines.get),
+            outbound=outbound,
+            watched=_watch,
+            has_stale_policy=self.running.has_stale_policy,
+            traces=self._traces,
+            mask=self.mask,
+            is_draining=self.running.is_draining,
+            time=self._time,
+            ask=self.control.call,
+            jobs=jobs,
+        )
+
+    def _jobs(self, make: Callable[[JobsSettings], JobStore] | None, before: App | None) -> JobService | None:
+        """Those that run already, where they would be made of the same."""
+        settings = self.policy.jobs
+        if settings is None:
+            return None
+        self._job_makings = makings = job_makings(self.policy)
+        if before is not None and before.jobs is not None and before._job_makings == makings:
+            self.running.inherited_jobs = before.jobs
+            return before.jobs
+        outbound = Outbound()  # they may outlive this policy
+        handlers: dict[str, JobHandler[Any]] = {}
+        for sender in self.policy.senders:
+            host = self._host(sender.name, "enforce", "", NoJobs(), self._outbound if make is not None else outbound.call)
+            try:
+                handlers[sender.name] = sender.handler(sender.settings, host)
+            except ValueError as error:
+                self._mistakes.append(sender.mistake(error))
+        place, drain = Place.of(settings, self.policy.store), self.policy.server.timeouts.drain
+        store = None if make is None else make(settings)
+        self.running.jobs = made = JobService(settings, place, handlers, self.metrics, drain, outbound, store)
+        return made
+
     def _store(self, make: Callable[[StoreSettings], Store], before: App | None) -> Store:
         """The one that runs already, with its counts, when its settings are the same."""
         if before is not None and before.policy.store == self.policy.store:
@@ -193,9 +248,23 @@ class App:
         self.running.store = made = make(self.policy.store)
         return made
 
+    def _cache(self, before: App | None) -> Cache:
+        """The one that there is, with all that it has stored, when its settings, and the store, are the same."""
+        if before is not None and before.policy.cache == self.policy.cache and before.store is self.store:
+            self.running.inherited_cache = before.cache
+            return before.cache
+        limit, siblings = self.policy.cache.memory, Siblings(self.control)
+        if isinstance(self.store, RedisStore) and self.policy.store.redis is not None:
+            link = self.store.link
+            self.running.cache = made = RedisCache(link.address, limit, lambda: link.gateways, siblings=siblings)
+            return made
+        return WorkersCache(limit, siblings)
+
     def _new_store(self, settings: StoreSettings) -> Store:
         address = settings.redis
-        return MemoryStore(self.clock, wall=time.time) if address is None else RedisStore(address, settings.on_failure)
+        if address is None and not self._memory:
+            return MemoryStore(self.clock, wall=time.time)
+        return RedisStore(address or Address(path=self._memory, called=ADDRESS), settings.on_failure)
 
     def _where_spans_go(self) -> Destination | None:
         try:
@@ -248,6 +317,15 @@ class App:
         return Upstream(name, targets)
 
 
+def job_makings(policy: Policy) -> tuple[object, ...]:
+    """All that jobs are made of."""
+    named = (value for sender in policy.senders for value in vars(sender.settings).values() if isinstance(value, Path))
+    files = sorted(file for path in named for file in (path.rglob("*") if path.is_dir() else [path]))
+    senders = tuple((sender.name, sender.handler, sender.settings) for sender in policy.senders)
+    place = None if policy.jobs is None else Place.of(policy.jobs, policy.store)
+    return (policy.jobs, place, senders, policy.telemetry, tuple((file, stamp(file)) for file in files))
+
+
 def _tls(settings: UpstreamSettings) -> ssl.SSLContext | None:
     """The context for https targets; None when there are none."""
     if not any(url.startswith("https:") for url in settings.targets):
@@ -281,7 +359,7 @@ def _watch(host: Host, path: Path, changed: Changed) -> None:
 
 
 def _observed(metrics: Metrics) -> Observed:
-    description = "Requests that an entry in `mode: observe` would have answered itself."
+    description = "What entries in `mode: observe` would have done: the status of an answer, or none."
     family = metrics.counter("gateway.observed", description, ("plugin", "route", "status"))
     return lambda plugin, route, status: family.bind(plugin=plugin, route=route, status=status).add()
 

@@ -16,12 +16,13 @@ from typing import Annotated, Any, Literal, TypeAlias
 from unicodedata import normalize
 from urllib.parse import parse_qsl
 
+import orjson
 from pydantic import Field, PlainValidator
 from pydantic.json_schema import WithJsonSchema
 
 from gateway.config.header import HeaderName
-from gateway.config.settings import OneOrMany, Settings
-from gateway.errors import BadRequest
+from gateway.config.settings import OneOrMany, Settings, kind
+from gateway.errors import InvalidJson, TooComplex
 from gateway.exchange import Exchange
 
 IPV6_PREFIX = 56
@@ -72,6 +73,10 @@ FORMS: dict[str, type[Header | Claim | Param | Query | Body]] = {
     "header": Header, "claim": Claim, "param": Param, "query": Query, "body": Body,
 }  # fmt: skip
 WORDS = ("client", "consumer", "route")
+CLIENT = ("ip", "address", "remote_addr", "client_ip", "remote_ip", "ip_address")
+CONSUMER = ("user", "account", "username", "sub", "credential")
+"""What people write for them."""
+_HEADER = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+|authorization")
 Identity = Literal["client", "consumer", "route"] | Header | Claim | Param | Query | Body
 
 
@@ -85,7 +90,19 @@ def identity(value: Any) -> Identity:
         if isinstance(value, dict) and name in value:
             return form.model_validate(value)
     forms = "{header: NAME}, {claim: NAME}, {param: NAME}, {query: NAME}"
-    raise ValueError(f"expected client, consumer, route, body.FIELD, {forms} or a list of these")
+    raise ValueError(f"expected client, consumer, route, body.NAME, {forms} or a list of these, got {kind(value)}{_meant(value)}")
+
+
+def _meant(value: Any) -> str:
+    """The hint behind it."""
+    word = value.lower() if isinstance(value, str) else ""
+    if word in CLIENT:
+        return "; write client: its address"
+    if word in CONSUMER:
+        return "; write consumer: who an authenticate above has found it to be"
+    if word in FORMS:
+        return f"; write {'body.NAME' if word == 'body' else f'{{{word}: NAME}}'}"
+    return f"; write {{header: {value}}}" if _HEADER.fullmatch(word) else ""
 
 
 _SCHEMA = {
@@ -192,8 +209,12 @@ def _folded(text: str | None) -> str | None:
 def _field(ex: Exchange, path: list[str]) -> Any:
     try:
         value = ex.json_at_hand()
-    except BadRequest:
-        return None
+    except (InvalidJson, TooComplex):
+        # A service may read it all the same, and as a rule the last of two members: no spelling of a body escapes the account's limit.
+        try:
+            value = orjson.loads(ex.body_at_hand or b"")
+        except orjson.JSONDecodeError:
+            return None
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return value

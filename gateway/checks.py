@@ -17,7 +17,8 @@ FAILS = 2
 BODY = 64 << 10
 """Bytes of an answer that are read; one that is longer is no health check's."""
 
-
+RELY = 3.0
+"""Seconds for which one that was told an outcome does not look by itself: it is told again each second, by one that looks."""
 LATER = 1.0
 """Seconds by which a call's own deadline comes after the check's, which tells of it."""
 
@@ -32,6 +33,7 @@ class Check:
         self._settings = settings
         self._http = http
         self._failed = FAILS  # in a row
+        self._relies_until = 0.0  # of the loop's clock
         self._looking: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -40,6 +42,12 @@ class Check:
     def stop(self) -> None:
         if self._looking is not None:
             self._looking.cancel()
+            self._looking = None  # it holds this: a circle that would stay for good, for what is loaded is no matter for the collector
+
+    def take(self, failure: str) -> None:
+        """Another worker has looked, and what it found holds here too: one gateway need not ask with as many voices as it has workers."""
+        self._failed, self.failure = FAILS if failure else 0, failure
+        self._relies_until = asyncio.get_running_loop().time() + RELY
 
     async def look(self) -> None:
         """One look; never raises, and takes no longer than its timeout."""
@@ -66,9 +74,13 @@ class Check:
         self.failure = why
 
     async def _look_again(self) -> None:
+        pause = self._settings.interval
         while True:
-            await asyncio.sleep(self._settings.interval)
-            await self.look()
+            await asyncio.sleep(pause)
+            pause = self._relies_until - asyncio.get_running_loop().time()
+            if pause <= 0:
+                await self.look()
+                pause = self._settings.interval
 
     async def _ask(self) -> str:
         """Why it fails; nothing when it passes."""

@@ -83,6 +83,12 @@ class BadRequest(GatewayError):
     status, slug, title = 400, "bad-request", "The request is malformed"
 
 
+class InvalidJson(BadRequest):
+    """No JSON, or JSON that two readers could understand differently (RFC 8259, RFC 7493)."""
+
+    slug, title = "invalid-json", "The body is not valid JSON"
+
+
 class Unauthorized(GatewayError):
     status, slug, title = 401, "unauthorized", "Authentication is required"
 
@@ -120,12 +126,36 @@ class TargetTooLong(GatewayError):
     status, slug, title = 414, "target-too-long", "The request target is too long"
 
 
+class UnsupportedMediaType(GatewayError):
+    """415, also for a Content-Encoding that is not decoded here (RFC 9110, section 15.5.16)."""
+
+    status, slug, title = 415, "unsupported-media-type", "A body of this type is not accepted here"
+
+
 class ExpectationFailed(GatewayError):
     status, slug, title = 417, "expectation-failed", "The expectation cannot be met"
 
 
 class Unprocessable(GatewayError):
     status, slug, title = 422, "unprocessable", "The request cannot be carried out"
+
+
+class TooComplex(Unprocessable):
+    """A body of which there is too much inside: levels, values, parts."""
+
+    slug, title = "too-complex", "The body has more in it than is accepted here"
+
+
+class InvalidRequest(Unprocessable):
+    """Not what a schema asks for. `violations` say where, as JSON Pointers (RFC 6901), and why; never what was sent."""
+
+    slug, title = "invalid-request", "The request is not as it must be"
+
+
+class UnsafeContent(Unprocessable):
+    """Content that is harmful where it is shown or used without care; told like `InvalidRequest`."""
+
+    slug, title = "unsafe-content", "The request holds what is refused here"
 
 
 class QuotaExceeded(GatewayError):
@@ -180,6 +210,12 @@ class ReducedCapacity(Unavailable):
 
 class UpstreamTimeout(GatewayError):
     status, slug, title = 504, "upstream-timeout", "The upstream took too long"
+
+
+class NotCached(GatewayError):
+    """504 for `Cache-Control: only-if-cached` (RFC 9111, section 5.2.1.7)."""
+
+    status, slug, title = 504, "not-cached", "No stored answer can be used"
 
 
 class VersionNotSupported(GatewayError):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from random import getrandbits
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from multidict import CIMultiDict, getversion
 
-from gateway.errors import BadRequest, GatewayError, PayloadTooLarge
-
-if TYPE_CHECKING:
-    from gateway.stream import Stream
+from gateway import strictjson
+from gateway.errors import GatewayError, PayloadTooLarge
+from gateway.stream import Stream, Transformed
 
 Headers = CIMultiDict[str]
 """Repeatable header fields in order, names compared without case. Bytes that are not UTF-8 are kept as lone surrogates."""
@@ -27,11 +26,21 @@ BODY_FIELDS = ("Content-Encoding", "Content-MD5", "Digest", "Content-Digest", "R
 class HeaderBlock:
     """Fields that a client sends again and again on its connection, and what has been made of them."""
 
-    __slots__ = ("headers", "serialized")
+    __slots__ = ("_without", "headers", "serialized")
 
     def __init__(self, headers: Headers) -> None:
         self.headers = headers  # never changed: each exchange has a copy
         self.serialized = ""  # as they go upstream when no plugin changes them, each after the end of the line before
+        self._without: dict[str, HeaderBlock] = {}
+
+    def without(self, name: str) -> HeaderBlock:
+        """The block that lacks all fields of this name; made once."""
+        found = self._without.get(name)
+        if found is None:
+            headers = self.headers.copy()
+            headers.popall(name, None)
+            found = self._without[name] = HeaderBlock(headers)
+        return found
 
 
 class Exchange:
@@ -39,6 +48,7 @@ class Exchange:
 
     __slots__ = (
         "_json",
+        "_limits",
         "_version",
         "added",
         "attempts",
@@ -57,6 +67,7 @@ class Exchange:
         "headers",
         "host",
         "http_version",
+        "idempotency_key",
         "interim",
         "is_proxied",
         "method",
@@ -64,8 +75,10 @@ class Exchange:
         "params",
         "path",
         "query",
+        "received",
         "route",
         "scheme",
+        "span_id",
         "started",
         "stream",
         "takes_trailers",
@@ -114,8 +127,10 @@ class Exchange:
         self.consumer: str | None = None  # who asks; for a plugin that authenticates to set, with claims and groups
         self.claims: Mapping[str, Any] = NO_PARAMS
         self.groups: tuple[str, ...] = ()
+        self.idempotency_key = ""  # of a request that its client may repeat: the same for each repetition, and for nothing else
         self.trace_id = ""  # 32 hex digits, set by the plugin that traces, with
         self.trace_flags = ""  # two more: 01 sampled, 02 random (W3C Trace Context)
+        self.span_id = ""  # 16 hex digits: the request's own span, where one is recorded
         self.attempts: tuple[Attempt, ...] = ()
         self.notes: list[tuple[str, dict[str, object]]] | None = None
         self.interim: Callable[[int, Headers], None] | None = None  # passes a 102 or 103 on to the client
@@ -127,8 +142,10 @@ class Exchange:
         self.body_at_hand: bytes | None = None  # the body when it has been read or replaced
         self.block: HeaderBlock | None = None  # the fields it came with, when its client repeats itself
         self.added = ""  # fields that `headers` has beyond those of `block`, serialized like these
+        self.received: bytes | None  # the body as it came; there once it was read
         self._version = 0
         self._json: Any = None
+        self._limits: strictjson.Limits | None = None  # within which it was parsed
 
     def repeats(self, block: HeaderBlock, added: str) -> None:
         """Its fields are those of `block`, which its client sent before, and those `added`, each after the end of the line before."""
@@ -156,17 +173,18 @@ class Exchange:
             self._version = _version(headers)
 
     def take_header(self, name: str) -> list[str]:
-        """`headers.popall`, and the cheaper way for a field that was added, or comes with another value in each request."""
+        """`headers.popall`, and the cheaper way to take one name off: what the client repeats need not be serialized anew for it."""
         headers = self.headers
         is_untouched = _version(headers) == self._version
         values: list[str] = headers.popall(name, [])
-        if values and is_untouched and self.added:
+        if values and is_untouched and self.block is not None:
             lines = self.added.split("\r\n")
             beginning = f"{name}:".lower()
             left = [line for line in lines if line[: len(beginning)].lower() != beginning]
-            if len(lines) - len(left) == len(values):
-                self.added = "\r\n".join(left)
-                self._version = _version(headers)
+            self.added = "\r\n".join(left)
+            if len(lines) - len(left) < len(values):
+                self.block = self.block.without(name)
+            self._version = _version(headers)
         return values
 
     @property
@@ -187,23 +205,22 @@ class Exchange:
             if stream is None:
                 return b""
             self.body_at_hand = await read_all(stream, min(limit or self.body_limit, self.body_limit), self.content_length)
+            self.received = self.body_at_hand
         if limit is not None and len(self.body_at_hand) > limit:
             raise PayloadTooLarge(limit)
         return self.body_at_hand
 
     async def json(self, limit: int | None = None) -> Any:
-        """The body as JSON, parsed once and shared by all who ask. Raises BadRequest when it is not JSON."""
+        """The body as JSON, parsed once and shared by all who ask. Raises InvalidJson when it is none, or ambiguous."""
         if self._json is None:
             await self.body(limit)
         return self.json_at_hand()
 
-    def json_at_hand(self) -> Any:
-        """The same, of a body that has been read."""
-        if self._json is None:
-            try:
-                self._json = orjson.loads(self.body_at_hand or b"")
-            except orjson.JSONDecodeError as error:
-                raise BadRequest("The body is not valid JSON.", reason=str(error)) from error
+    def json_at_hand(self, limits: strictjson.Limits | None = None) -> Any:
+        """The same, of a body that has been read. Raises TooComplex, too, for one beyond `limits`."""
+        if self._json is None or (limits is not None and limits != self._limits):
+            self._json = strictjson.loads(self.body_at_hand or b"", limits)
+            self._limits = limits
         return self._json
 
     def set_body(self, body: bytes, content_type: str | None = None) -> None:
@@ -243,6 +260,7 @@ class Exchange:
             twin.trace_id, twin.trace_flags = self.trace_id, self.trace_flags
             twin.headers["traceparent"] = f"00-{self.trace_id}-{new_id()[:16]}-{self.trace_flags}"  # who traces it is above
         twin.consumer, twin.claims, twin.groups = self.consumer, self.claims, self.groups
+        twin.idempotency_key = self.idempotency_key
         twin.body_at_hand = self.body_at_hand
         twin.has_raw_bytes = self.has_raw_bytes
         return twin
@@ -326,6 +344,15 @@ class Reply:
             self.stream = None
         return self.entity.data if len(self.entity.data) <= limit else None
 
+    def transform(self, each: Callable[[bytes, bool], Awaitable[bytes]], end: Callable[[], bytes]) -> None:
+        """Let each piece of a streamed body pass through `each`, which may wait; `end` gives what is left to send after the last.
+
+        `each` is told, too, whether the piece is the last of those that have come so far. The length is nobody's to know any more.
+        """
+        assert self.stream is not None
+        self.stream = Transformed(self.stream, each, end)
+        self.length = None
+
     def set_body(self, body: bytes, content_type: str | None = None) -> None:
         """Replace the body: a streamed one is left unread, fields that described the old bytes are dropped."""
         for name in (*BODY_FIELDS, "ETag", "Last-Modified", "Accept-Ranges", "Content-Range", "Content-Language"):
@@ -363,12 +390,17 @@ class Attempt:
     def headers(self) -> Headers:
         """Of this try alone: copied when first asked for."""
         if self._headers is None:
-            self._headers = self._shared.copy()
-            for line in self.added.split("\r\n")[1:]:
-                name, _, value = line.partition(": ")
-                self._headers.add(name, value)
+            self._headers = self.sent_headers()
             self.added = ""
         return self._headers
+
+    def sent_headers(self) -> Headers:
+        """A copy of all that this try sends."""
+        headers = (self._headers or self._shared).copy()
+        for line in self.added.split("\r\n")[1:]:
+            name, _, value = line.partition(": ")
+            headers.add(name, value)
+        return headers
 
     def forget_headers(self) -> None:
         """They were sent, and may hold credentials: who keeps the attempt need not keep them."""
@@ -442,7 +474,8 @@ async def read_all(stream: Stream, limit: int, announced: int | None = None) -> 
     size = 0
     while piece := await stream.read():
         size += len(piece)
-        if size > limit:
-            raise PayloadTooLarge(limit)
         pieces.append(piece)
+        if size > limit:
+            stream.unread(pieces)  # whoever only observes lets it go on
+            raise PayloadTooLarge(limit)
     return b"".join(pieces)

@@ -6,10 +6,11 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from gateway.errors import ClientGone, GatewayError, NotFound, PluginError
 from gateway.exchange import Attempt, End, Exchange, Reply, problem
+from gateway.observing import NO_ANSWER, OBSERVE, observed
 from gateway.plugin import Host, Mode, Plugin
 
 log = logging.getLogger("gateway.pipeline")
@@ -17,10 +18,9 @@ log = logging.getLogger("gateway.pipeline")
 Send = Callable[[Exchange, "Pipeline"], Awaitable[Reply]]
 """Ask the upstream: raises a GatewayError when there is no answer to pass on."""
 
+Times = tuple[Sequence[float | None], Sequence[float | None]]
 Observed = Callable[[object, str, object], None]
-"""Count what a plugin would have answered in `mode: observe`: its name, the route, the status."""
-OBSERVE = "observe"
-"""The kind of a note that tells of it."""
+"""Count what a plugin would have answered in `mode: observe`: its name, the route, the status, or that it would have changed something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,9 @@ class Pipeline:
 
     A reply made at depth n passes the plugins above n on its way up, and no others; the upstream's reply passes all.
     """
+
+    times: ClassVar[Times | None] = None
+    """How long each plugin took on the way down and up, in seconds; only of one that is timed."""
 
     __slots__ = (
         "__weakref__",
@@ -66,7 +69,7 @@ class Pipeline:
         self.depth = len(self.entries)
         self._observed = observed if any(entry.mode == "observe" for entry in self.entries) else None
         self.names = tuple(entry.name for entry in self.entries)
-        self._down = tuple((n, hook) for n, entry in enumerate(self.entries) if (hook := _request_hook(entry)))
+        self._down = tuple((n, hook) for n, entry in enumerate(self.entries) if (hook := _hook(entry, "on_request")))
         responders = [(n, hook) for n, entry in enumerate(self.entries) if (hook := _hook(entry, "on_response"))]
         bodies = [(n, _hook(entry, "on_chunk"), _hook(entry, "on_body_end")) for n, entry in enumerate(self.entries)]
         enders = [(n, hook) for n, entry in enumerate(self.entries) if (hook := _hook(entry, "on_end"))]
@@ -160,7 +163,7 @@ class Pipeline:
         if self._observed is not None and ex.notes is not None:
             for kind, fields in ex.notes:
                 if kind == OBSERVE:
-                    self._observed(fields["plugin"], ex.route, fields["status"])
+                    self._observed(fields["plugin"], ex.route, fields.get("status", NO_ANSWER))
 
     def _blame(self, n: int, hook: str, ex: Exchange, error: Exception) -> PluginError:
         name = self.names[n] if n < self.depth else "the gateway"
@@ -196,45 +199,13 @@ def finish(hooks: tuple[tuple[Any, Any], ...], ex: Exchange) -> bytes:
 
 def _hook(entry: Entry, name: str) -> Any:
     """The bound method when the plugin overrides `name`; None when it would cost a call for nothing."""
-    overridden = getattr(type(entry.plugin), name) is not getattr(Plugin, name)
-    return getattr(entry.plugin, name) if overridden else None
-
-
-def _request_hook(entry: Entry) -> Any:
-    hook = _hook(entry, "on_request")
-    if hook is None or entry.mode == "enforce" or entry.plugin.handles_mode:
+    plugin = entry.plugin
+    if getattr(type(plugin), name) is getattr(Plugin, name):
+        return None
+    hook = getattr(plugin, name)
+    if entry.mode == "enforce" or name == "on_end":
         return hook
-    return _observed(entry.name, hook)
-
-
-def _observed(name: str, hook: Any) -> Any:
-    """The same hook, but what it would have answered is only noted."""
-
-    def outcome(ex: Exchange, status: int) -> None:
-        ex.note(OBSERVE, plugin=name, status=status)
-
-    async def later(ex: Exchange, answer: Any) -> None:
-        try:
-            reply = await answer
-        except GatewayError as error:
-            outcome(ex, error.status)
-        else:
-            if reply is not None:
-                outcome(ex, reply.status)
-
-    def observe(ex: Exchange) -> Any:
-        try:
-            found = hook(ex)
-        except GatewayError as error:
-            return outcome(ex, error.status)
-        if isinstance(found, Reply):
-            return outcome(ex, found.status)
-        return None if found is None else later(ex, found)
-
-    async def observe_async(ex: Exchange) -> None:
-        await later(ex, hook(ex))
-
-    return observe_async if _is_async(hook) else observe
+    return observed(entry.name, name, hook, knows_mode=plugin.handles_mode)
 
 
 def _is_async(hook: Any) -> bool:

@@ -11,16 +11,19 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args, get_origin
 
 from pydantic import Field
 
-from gateway import errors, identity
+from gateway import caching, content, errors, identity, signing
 from gateway.bearer import CHALLENGE, has_token
 from gateway.by import IPV6_PREFIX, Identities, key_of, missing_parameter, reads_body, verified
+from gateway.config.csp import Csp
 from gateway.config.header import HeaderName, HeaderValue
 from gateway.config.network import Network
+from gateway.config.origin import Origin, valid_origin
 from gateway.config.placeholders import Placeholders
 from gateway.config.settings import Duration, File, Many, NewFile, OneOrMany, Percent, Rate, Settings, Size
 from gateway.config.token import Token
@@ -30,6 +33,7 @@ from gateway.errors import (
     CallFailed,
     Forbidden,
     GatewayError,
+    NotCached,
     NotFound,
     PayloadTooLarge,
     QuotaExceeded,
@@ -38,15 +42,22 @@ from gateway.errors import (
     Unavailable,
 )
 from gateway.exchange import Attempt, End, Entity, Exchange, Headers, Reply, new_id
+from gateway.jobs.contract import LATER, Dead, Enqueued, Job, Jobs, JobsAway, Park, PayloadRefused, Retry
+from gateway.jobs.handler import JobHandler, SenderSettings
+from gateway.jobs.queue import NoJobs
 from gateway.pii import Mask
 from gateway.span import Event, Span, Traces, Value
-from gateway.store.contract import Algorithm, Decision, Decisions, LimitSpec, OnFailure, Period, Soon, Store, StoreAway
+from gateway.store.contract import Algorithm, Cost, Decision, Decisions, LimitSpec, OnFailure, Period, Soon, Store, StoreAway
 from gateway.template import folded_segments
 from gateway.tracecontext import RANDOM, SAMPLED, Parent, parent, tracestate
+
+if TYPE_CHECKING:
+    from gateway import expressions as expressions
 
 __all__ = [
     "CHALLENGE",
     "IPV6_PREFIX",
+    "LATER",
     "RANDOM",
     "SAMPLED",
     "Algorithm",
@@ -55,11 +66,15 @@ __all__ = [
     "BadRequest",
     "CallFailed",
     "ControlError",
+    "Cost",
     "Counter",
+    "Csp",
+    "Dead",
     "Decision",
     "Decisions",
     "Duration",
     "End",
+    "Enqueued",
     "Entity",
     "Event",
     "Exchange",
@@ -74,6 +89,10 @@ __all__ = [
     "Histogram",
     "Host",
     "Identities",
+    "Job",
+    "JobHandler",
+    "Jobs",
+    "JobsAway",
     "LimitSpec",
     "Many",
     "Mask",
@@ -83,10 +102,14 @@ __all__ = [
     "Network",
     "NewFile",
     "NoSettings",
+    "NotCached",
     "NotFound",
     "OnFailure",
     "OneOrMany",
+    "Origin",
     "Parent",
+    "Park",
+    "PayloadRefused",
     "PayloadTooLarge",
     "Percent",
     "Period",
@@ -96,6 +119,8 @@ __all__ = [
     "Rate",
     "ReducedCapacity",
     "Reply",
+    "Retry",
+    "SenderSettings",
     "Settings",
     "Size",
     "Soon",
@@ -107,7 +132,10 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "Value",
+    "caching",
+    "content",
     "errors",
+    "expressions",
     "folded_segments",
     "has_token",
     "identity",
@@ -116,9 +144,19 @@ __all__ = [
     "new_id",
     "parent",
     "reads_body",
+    "signing",
     "tracestate",
+    "valid_origin",
     "verified",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`expressions` is imported when a plugin asks for it: Jinja2 is below it, and most policies need neither."""
+    if name == "expressions":
+        return import_module("gateway.expressions")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 Mode = Literal["enforce", "observe", "off"]
 
@@ -220,6 +258,7 @@ class Host:
     mode: Mode
     route: str  # "" for an entry of the common list
     store: Store  # counters, leases, small values
+    cache: caching.Cache  # stored answers, and what has been purged
     log: logging.Logger
     write_line: WriteLine  # one line of the access log; never blocks
     open_lines: Callable[[Path], WriteLine]  # `write_line` of a file; for a constructor. Raises ValueError when it cannot be opened
@@ -235,6 +274,7 @@ class Host:
     mask: Mask = field(default_factory=Mask)  # hides what nobody shall read: telemetry.pii, and secrets
     is_draining: Callable[[], bool] = lambda: False
     time: Callable[[], float] = time.time  # seconds since 1970, for what others have dated; jumps as the system's clock does
+    jobs: Jobs = field(default_factory=NoJobs)  # enqueue, and ask what became of it
     ask: Callable[[str], Awaitable[Any]] = Control().call  # what the gateway knows of itself, by name; raises ControlError
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -307,9 +347,14 @@ class Plugin(Generic[S]):
     needs_body: ClassVar[bool] = False
     """Reads whole bodies: refused at load on a route that streams. Settings may say so too, by a property of this name."""
     handles_mode: ClassVar[bool] = False
-    """Has effects of its own and reads host.mode; for all others `mode: observe` discards what they answer."""
+    """Has effects of its own, in the store or elsewhere, and reads host.mode: in `mode: observe` it has none, and answers nothing.
+
+    For all others an answer is discarded; what a hook changes of the request or the reply is, for all.
+    """
+    unobservable: ClassVar[str] = ""
+    """Why `mode: observe` would mean nothing for it: the policy is refused with this reason."""
     survives_client: ClassVar[bool] = False
-    """Once sent upstream, the exchange runs to its end though the client left."""
+    """Once sent upstream, the exchange goes on though the client left, until all plugins have seen the reply."""
     is_vital: ClassVar[bool] = False
     """Whoever watches over the gateway asks it: a route with it is never refused because there is too much to do."""
 

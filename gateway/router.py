@@ -113,6 +113,13 @@ class Router:
                 method: candidates[0].route for method, candidates in leaf.by_method.items() if not candidates[0].tests
             }
 
+    def nodes(self) -> list[_Node]:
+        """All of the tree: what it is made of."""
+        found = [self._root]
+        for node in found:  # which grows meanwhile
+            found += [*node.literals.values(), *(below for below in (node.parameter, node.rest) if below is not None)]
+        return found
+
     def find(self, ex: Exchange) -> Route:
         """The route of `ex`, whose `route`, `template` and `params` are set. Raises NotFound, and MethodNotAllowed with what is allowed.
 

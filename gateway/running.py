@@ -7,7 +7,9 @@ import logging
 from typing import Any
 from weakref import WeakValueDictionary
 
+from gateway.caching.contract import Cache
 from gateway.checks import Check
+from gateway.jobs.service import JobService
 from gateway.outbound import Outbound
 from gateway.pipeline import Pipeline
 from gateway.plugin import Host, Plugin, Store
@@ -32,10 +34,15 @@ class Running:
         self.checks: list[Check] = []
         self.store: Store | None = None  # its own, to be started and stopped
         self.inherited_store: Store | None = None  # as `inherited`
+        self.cache: Cache | None = None  # as the store
+        self.inherited_cache: Cache | None = None
+        self.jobs: JobService | None = None  # as `store`
+        self.inherited_jobs: JobService | None = None  # as `inherited`
         self.upstreams: list[Upstream] = []  # its own, to be started and stopped
         self.inherited: list[Upstream] = []  # they run already, and are their last owner's until `succeed`
         self.exporter: SpanExporter | None = None  # of spans; held together with the policies before and after, if they have the same
         self._holds = False  # the exporter
+        self._works = False  # its jobs are run
         # By the name of their route; "": of what no route matches. Not held here, for one that is used outlives the others.
         self.pipelines: WeakValueDictionary[str, Pipeline] = WeakValueDictionary()
         self.outbound = Outbound()
@@ -54,6 +61,10 @@ class Running:
         """Start store, upstreams and plugins, in order. When one fails those started are stopped, and its error is raised."""
         if self.store is not None:
             await self.store.start()
+        if self.cache is not None:
+            await self.cache.start()
+        if self.jobs is not None:
+            await self.jobs.start()
         if self.exporter is not None:
             self.exporter.hold()
             self._holds = True
@@ -71,6 +82,12 @@ class Running:
                 await self.stop()
                 raise
 
+    def work(self) -> None:
+        """This is the policy in force from now on: its jobs are run."""
+        self._works = True
+        if self.jobs is not None and self.jobs.runs_here:
+            self.jobs.work()
+
     async def stop(self) -> None:
         """Stop what was started, last first; one that fails keeps none of the others from it."""
         self._stop_checks()
@@ -84,9 +101,14 @@ class Running:
                 await _stop(plugin)
         self._started.clear()
         self.plugins.clear()  # their hosts lead back here: a circle that no collector would find, for it does not look at what is loaded
+        if self.jobs is not None:
+            await self.jobs.stop()
+            self.jobs = None  # its handlers' hosts lead back here
         await self.outbound.close()
         for upstream in self.upstreams:
             upstream.stop()
+        if self.cache is not None:
+            await self.cache.stop()
         if self.store is not None:
             await self.store.stop()
         if self.exporter is not None and self._holds:
@@ -103,10 +125,16 @@ class Running:
         """Own from now on what was inherited from `before`, which will be stopped without it."""
         if self.inherited_store is not None:
             self.store, self.inherited_store, before.store = self.inherited_store, None, None
+        if self.inherited_cache is not None:
+            self.cache, self.inherited_cache, before.cache = self.inherited_cache, None, None
+        if self.inherited_jobs is not None:
+            self.jobs, self.inherited_jobs, before.jobs = self.inherited_jobs, None, None
         for upstream in self.inherited:
             before.upstreams.remove(upstream)
         self.upstreams += self.inherited
         self.inherited.clear()
+        if before._works:
+            self.work()
         before.retire()
 
     def retire(self) -> None:
@@ -114,6 +142,8 @@ class Running:
         self._started = [(host, plugin if plugin is not None and _must_stop(plugin) else None) for host, plugin in self._started]
         self.plugins.clear()
         self._stop_checks()
+        if self.jobs is not None:
+            self.jobs.quiet()
 
     def _stop_checks(self) -> None:
         for check in self.checks:

@@ -17,12 +17,19 @@ class Event(NamedTuple):
     attributes: dict[str, Value]
 
 
+class Link(NamedTuple):
+    """Another span, of any trace, that has to do with this one."""
+
+    trace_id: str  # 32 hex digits
+    span_id: str  # 16 of them
+
+
 @dataclass(slots=True)
 class Span:
     """Names and attributes are those of OpenTelemetry's semantic conventions for HTTP."""
 
     name: str
-    kind: Literal["server", "client"]
+    kind: Literal["server", "client", "consumer"]
     trace_id: str  # 32 hex digits
     span_id: str  # 16 of them
     parent_id: str  # 16 of them, or "" for the first of its trace
@@ -34,6 +41,7 @@ class Span:
     is_remote: bool = False  # its parent is in another process
     flags: int = 0  # of the trace
     state: str = ""  # the tracestate it came with
+    links: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

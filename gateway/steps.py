@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gateway.config.interpolation import Secret, conceal
 from gateway.errors import GatewayError
 from gateway.exchange import Exchange
+from gateway.observing import kept
 from gateway.pipeline import Entry, Pipeline
 from gateway.plugin import Answers, Mode
 
@@ -30,14 +31,15 @@ async def steps(pipeline: Pipeline, ex: Exchange, secrets: tuple[Secret, ...]) -
         if any(step.ends for step in found):
             found.append(Step(entry.name, entry.mode, None, is_reached=False))
             continue
-        says = _said(entry, ex)
-        if isinstance(says, Awaitable):
-            try:
-                says = await says
-            except GatewayError as error:
-                says = Answers(refuses(error))
-            except Exception as error:
-                says = _failed(error)
+        with kept(ex, entry.mode):
+            says = _said(entry, ex)
+            if isinstance(says, Awaitable):
+                try:
+                    says = await says
+                except GatewayError as error:
+                    says = Answers(refuses(error))
+                except Exception as error:
+                    says = _failed(error)
         found.append(_step(entry, says, secrets))
     return found
 
@@ -49,7 +51,8 @@ def steps_at_hand(pipeline: Pipeline, ex: Exchange, secrets: tuple[Secret, ...])
         if any(step.ends for step in found):
             found.append(Step(entry.name, entry.mode, None, is_reached=False))
             continue
-        says = _said(entry, ex)
+        with kept(ex, entry.mode):
+            says = _said(entry, ex)
         if isinstance(says, Awaitable):
             if isinstance(says, Coroutine):
                 says.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 HIGH = 256 * 1024
 """Bytes waiting at which the sender is paused; it goes on below a quarter of that. As much may wait in a socket's write buffer: with
@@ -72,6 +72,11 @@ class Stream:
     def failed(self) -> bool:
         return self._error is not None
 
+    @property
+    def has_more(self) -> bool:
+        """Another read would not wait."""
+        return bool(self._pieces) or self._ended
+
     def feed(self, piece: bytes) -> None:
         self._pieces.append(piece)
         self._size += len(piece)
@@ -101,6 +106,18 @@ class Stream:
         """Put back what was read, in front, to be read again."""
         self._pieces.extendleft(reversed(pieces))
         self._size += sum(map(len, pieces))
+
+    async def peek(self, limit: int) -> tuple[list[bytes], bool]:
+        """The pieces of a body of at most `limit` bytes, still to be read; else its beginning, and False. Raises what cut it."""
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            while size <= limit and (piece := await self.read()):
+                pieces.append(piece)
+                size += len(piece)
+        finally:
+            self.unread(pieces)
+        return pieces, size <= limit
 
     def take(self) -> bytes | None:
         """All that waits, when the body is already whole; else None. Never waits."""
@@ -142,3 +159,36 @@ class Stream:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+class Transformed(Stream):
+    """What another stream has, each piece passed through `each`, and `end` after the last; see Reply.transform."""
+
+    __slots__ = ("_each", "_end", "_source")
+
+    def __init__(self, source: Stream, each: Callable[[bytes, bool], Awaitable[bytes]], end: Callable[[], bytes]) -> None:
+        super().__init__(source._loop)
+        self._source = source
+        self._each = each
+        self._end = end
+
+    @property
+    def has_more(self) -> bool:
+        return bool(self._pieces) or self._source.has_more
+
+    def abandon(self) -> None:
+        self._source.abandon()
+
+    async def read(self) -> bytes:
+        while not (self._pieces or self._ended):
+            piece = await self._source.read()
+            if piece:
+                self._put(await self._each(piece, not self._source.has_more))
+            else:
+                self._put(self._end())
+                self.end(self._source.trailers)
+        return await super().read()
+
+    def _put(self, piece: bytes) -> None:
+        if piece:
+            self.feed(piece)

@@ -11,6 +11,8 @@ PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _UNREACHABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\\%?#*{}]")
 _FOREIGN = re.compile(r":([A-Za-z_][A-Za-z0-9_]*)|<(?:[a-z]+:)?([A-Za-z_][A-Za-z0-9_]*)>")
 """Parameters as Express and Flask write them."""
+_PATTERN = re.compile(r"\.[*+]|\[\^?\w-\w[^\]]*\]|\(\?|\\[dws]|\|.*\)|^\^|\)\$$")
+"""What stands in regular expressions, and in no path that is meant. Brackets alone may: Next.js has files called [id].js."""
 _SEGMENTPARAMETERS = re.compile(r";[^/]*")
 
 
@@ -58,6 +60,9 @@ def parse(path: str, *, loose: bool = True) -> Template:
 def _check_literal(segment: str, loose: bool) -> None:
     if segment in ("", ".", ".."):
         raise ValueError("a path has no empty and no dot segments; they are gone before routes are compared")
+    if _PATTERN.search(segment):
+        instead = "write {name} for any one segment, or /** at the end for all that follows"
+        raise ValueError(f'"{segment}" is no segment: a path is no pattern; {instead}')
     if foreign := _FOREIGN.fullmatch(segment):
         raise ValueError(f'"{segment}" is no parameter; write {{{foreign[1] or foreign[2]}}}')
     if unreachable := _UNREACHABLE.search(segment):

@@ -15,10 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gateway.caching.memory import MemoryCache
 from gateway.control import Arguments, Control
 from gateway.detached import fetch
 from gateway.errors import CallFailed, GatewayError
 from gateway.exchange import Attempt, End, Exchange, Headers, Reply
+from gateway.jobs.memory import MemoryJobs as MemoryJobs
+from gateway.jobs.queue import Queue
 from gateway.pii import Mask
 from gateway.pipeline import Entry, Pipeline, no_upstream
 from gateway.plugin import Host, Mode, Plugin
@@ -157,6 +160,8 @@ def host(
     sample: float = 1.0,
     spans: list[Span] | None = None,
     pii: Sequence[str] = (),
+    jobs: MemoryJobs | None = None,
+    senders: Iterable[str] = (),
 ) -> Host:
     """A host whose store and metrics are memory, whose access log is the list `lines`, or that of its path in `logs`.
 
@@ -164,7 +169,7 @@ def host(
     it is in a `pipeline`. One that is not ready drains unless you say otherwise; `answers` are those of the operations that a plugin
     asks for by name. The `sample` of traces that begin here is sampled, and their spans are put into the list `spans`, if there is one;
     `pii` is masked. `paths` are the templates of the routes; the only one is that of `exchange`, "test". `vital` are those
-    that are never refused for want of capacity.
+    that are never refused for want of capacity. What is enqueued for the `senders` is kept in `jobs`.
     """
     clock = clock or Clock()
     kept = [] if lines is None else lines
@@ -174,6 +179,7 @@ def host(
         mode=mode,
         route=route,
         store=MemoryStore(clock),
+        cache=MemoryCache(1 << 20),
         log=logging.getLogger("gateway.test"),
         write_line=kept.append,
         open_lines=lambda file: filed.setdefault(file, []).append,
@@ -190,6 +196,7 @@ def host(
         outbound=(service or FakeService()).call,
         watched=(files or FakeFiles()).watch,
         time=time,
+        jobs=Queue(jobs or MemoryJobs(time), senders),
     )
 
 

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gateway.exchange import Reply
-from gateway.pipeline import Pipeline
+from gateway.pipeline import Pipeline, Times
 
 Clock = Callable[[], float]
-Times = list[float | None]
+Seconds = list[float | None]
 
 
 class TimedPipeline(Pipeline):
@@ -19,13 +19,17 @@ class TimedPipeline(Pipeline):
 
     def __init__(self, pipeline: Pipeline, clock: Clock) -> None:
         super().__init__(pipeline.entries, pipeline.send, pipeline._observed)
-        self.down: Times = [None] * self.depth  # seconds in each plugin's on_request, what it waited for among them; None: not called
-        self.up: Times = [None] * self.depth  # the same for on_response
+        self.down: Seconds = [None] * self.depth  # seconds in each plugin's on_request, what it waited for among them; None: not called
+        self.up: Seconds = [None] * self.depth  # the same for on_response
         self._down = tuple((n, _timed(hook, clock, self.down, n)) for n, hook in self._down)
         self._up = tuple(tuple((n, _timed(hook, clock, self.up, n)) for n, hook in steps) for steps in self._up)
 
+    @property
+    def times(self) -> Times:  # type: ignore[override]
+        return self.down, self.up
 
-def _timed(hook: Any, clock: Clock, times: Times, n: int) -> Any:
+
+def _timed(hook: Any, clock: Clock, times: Seconds, n: int) -> Any:
     async def wait(found: Awaitable[Reply | None], begun: float) -> Reply | None:
         try:
             return await found

@@ -6,7 +6,7 @@ import random
 import re
 import time
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import orjson
 from multidict import istr
@@ -54,6 +54,8 @@ AnyHeader = Annotated[str, AfterValidator(_header), WithJsonSchema({"type": "str
 
 
 class AccessLogSettings(Settings):
+    example: ClassVar[str] = "fields: [time, method, path, status]"
+
     fields: Annotated[Many[FieldName], AfterValidator(_once_each)] = Field(
         DEFAULT,
         min_length=1,
@@ -81,6 +83,7 @@ class AccessLogSettings(Settings):
 class AccessLog(Plugin[AccessLogSettings]):
     once = True
     several = True
+    unobservable = "it refuses nothing, and only writes lines"
 
     def __init__(self, settings: AccessLogSettings, host: Host) -> None:
         super().__init__(settings, host)

@@ -6,7 +6,7 @@ It answers OPTIONS like any other method: a preflight carries no credentials, so
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import model_validator
 
@@ -44,6 +44,8 @@ class MethodSettings(Settings):
 
 
 class AuthenticateSettings(MethodSettings):
+    example: ClassVar[str] = 'jwt: {algorithms: RS256, jwks_url: "https://issuer.example.com/jwks.json"}'
+
     any: Many[MethodSettings] = Field((), description="Several methods, of which one suffices: the first whose credentials are good.")
     all: Many[MethodSettings] = Field((), description="Several methods that all must succeed. The consumer is that of the first.")
     optional: bool = Field(False, description="Let requests without credentials pass, as nobody. Wrong ones are refused all the same.")
@@ -65,7 +67,10 @@ class AuthenticateSettings(MethodSettings):
 
 
 class Authenticate(Plugin[AuthenticateSettings]):
-    """In `mode: observe` nobody is refused; headers that tell who asks are still taken off, and put on for whom they are true."""
+    """In `mode: observe` nobody is refused, and what goes upstream is what came, credentials and headers that tell who asks among it.
+
+    Who asks is found out all the same, for the plugins below.
+    """
 
     once = True
 
@@ -76,15 +81,14 @@ class Authenticate(Plugin[AuthenticateSettings]):
         # Each step must succeed, by one of its methods.
         self._steps = tuple((method,) for method in self._methods) if settings.all else (self._methods,)
         self._optional = settings.optional
-        self._groups = frozenset(settings.groups)
-        self._claims = tuple(settings.claims.items())
-        self._needs = bool(self._groups or self._claims)
+        self._requirement = identity.Requirement(settings.groups, settings.claims)
+        self._needs = bool(settings.groups or settings.claims)
         self._forwarding = identity.Forwarding(settings.forward)
         self._challenges = _headers(method.challenge for method in self._methods)
 
     async def start(self) -> None:
         for method in self._methods:
-            method.start()
+            await method.start()
 
     def on_request(self, ex: Exchange) -> Coroutine[Any, Any, None] | None:
         self._forwarding.clean(ex)
@@ -166,15 +170,10 @@ class Authenticate(Plugin[AuthenticateSettings]):
         raise Unauthorized("The credentials are not valid here.", reason=refusals[0].reason, headers=_headers(sent))
 
     def _require(self, who: identity.Identity) -> None:
-        headers = _headers(method.challenge_scope for method in self._methods)
-        if self._groups and self._groups.isdisjoint(who.groups):
-            groups = sorted(self._groups)
-            detail = f"This needs the group {' or '.join(groups)}."
-            raise Forbidden(detail, reason=f"{who.consumer} is in {list(who.groups)}", headers=headers, fields={"groups": groups})
-        for name, wanted in self._claims:
-            if not identity.holds(who.claims, name, wanted):
-                detail = f"This needs another value of the claim {name}."
-                raise Forbidden(detail, reason=f"the claim {name} of {who.consumer}", headers=headers, fields={"claim": name})
+        unmet = self._requirement.unmet(who)
+        if unmet is not None:
+            headers = _headers(method.challenge_scope for method in self._methods)
+            raise Forbidden(f"This needs {unmet.needs}.", reason=unmet.reason, headers=headers, fields=unmet.fields)
 
 
 def _headers(challenges: Any) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Annotated, ClassVar
 
@@ -25,11 +25,9 @@ from gateway.plugin import (
     Plugin,
     Reply,
     Settings,
+    valid_origin,
 )
 
-_HOST = r"(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])"
-_ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://{_HOST}(?::[1-9][0-9]{{0,4}})?")
-_DEFAULT_PORT = re.compile(r"http://.*:80|https://.*:443")
 _METHOD = re.compile(r"[A-Z]+|\*")
 _DAY = 86400.0
 
@@ -44,25 +42,23 @@ GRANTS = tuple(
 )  # fmt: skip
 
 
-def _origin(value: str) -> str:
-    """An origin as a browser serializes it (RFC 6454, section 6.2): it is compared byte for byte."""
+def _allowed(value: str) -> str:
+    """An origin, all sub-domains of a domain as https://*.example.com, or all. Raises ValueError."""
     if value == "*":
         return value
-    if value == "null":
-        raise ValueError("null is the origin of every sandboxed frame and file, so it names nobody")
-    if _ORIGIN.fullmatch(value) is None:
-        raise ValueError(
-            f'"{value}" is no origin; write scheme://host[:port] as browsers send it: lower case, no path or final slash, '
-            "a non-ASCII host in its xn-- form"
-        )
-    if _DEFAULT_PORT.fullmatch(value):
-        raise ValueError(f'"{value}" names the own port of its scheme, which browsers leave out')
+    scheme, star, domain = value.partition("://*.")
+    if not star:
+        return valid_origin(value)
+    if "." not in domain or domain.endswith("."):
+        raise ValueError(f'"{value}" lets in whoever buys a name there; name a domain of your own, as in https://*.example.com')
+    valid_origin(f"{scheme}://{domain}")
     return value
 
 
 def _method(value: str) -> str:
     if _METHOD.fullmatch(value) is None:
-        raise ValueError(f'"{value}" is no method; methods are compared with their case, as in PATCH')
+        meant = value.upper() if _METHOD.fullmatch(value.upper()) else "its name in capitals, as in PATCH"
+        raise ValueError(f'"{value}" is no method; write {meant}')
     return value
 
 
@@ -75,9 +71,9 @@ def _at_most_a_day(value: float) -> float:
 class CorsSettings(Settings):
     shorthand: ClassVar[str] = "origins"
 
-    origins: OneOrMany[Annotated[str, AfterValidator(_origin)]] = Field(
-        description='The origins whose scripts may read replies, each as scheme://host[:port]; exact, without patterns. "*" alone: any '
-        "origin, without credentials. An empty list: none, and what the upstream grants is taken off.",
+    origins: OneOrMany[Annotated[str, AfterValidator(_allowed)]] = Field(
+        description="The origins whose scripts may read replies, each as scheme://host[:port]: exact, or all below a domain, as "
+        'https://*.example.com. "*" alone: any, without credentials. An empty list: none, and what the upstream grants is taken off.',
     )
     credentials: bool = Field(False, description="Let these origins send cookies and Authorization, and read what comes back.")
     methods: Many[Annotated[str, AfterValidator(_method)]] = Field(
@@ -113,8 +109,11 @@ class Cors(Plugin[CorsSettings]):
     def __init__(self, settings: CorsSettings, host: Host) -> None:
         super().__init__(settings, host)
         self._any_origin = settings.origins == ("*",)
-        self._grants = {origin: _grant(settings, origin) for origin in settings.origins}
-        self._preflights = {origin: _preflight(settings, origin) for origin in settings.origins}
+        exact = [origin for origin in settings.origins if "://*." not in origin]
+        self._grants = {origin: _grant(settings, origin) for origin in exact}
+        self._preflights = {origin: _preflight(settings, origin) for origin in exact}
+        self._is_subdomain = _subdomains([origin for origin in settings.origins if "://*." in origin])
+        self._settings = settings
         self._granted: dict[Exchange, Headers] = {}  # noted on the way down: a plugin below may take Origin off what goes upstream
 
     def on_request(self, ex: Exchange) -> Reply | None:
@@ -125,10 +124,18 @@ class Cors(Plugin[CorsSettings]):
             raise BadRequest("There is more than one Origin field.")
         origin = "*" if self._any_origin else origins[0]
         if ex.method == "OPTIONS" and REQUEST_METHOD in ex.headers:
-            return Reply(204, self._preflights.get(origin, _DENIED).copy())
-        if (grant := self._grants.get(origin)) is not None:
+            return Reply(204, self._preflight(origin))
+        grant = self._grants.get(origin)
+        if grant is None and self._is_subdomain(origin):
+            grant = _grant(self._settings, origin)
+        if grant is not None:
             self._granted[ex] = grant
         return None
+
+    def _preflight(self, origin: str) -> Headers:
+        if (found := self._preflights.get(origin)) is not None:
+            return found.copy()
+        return _preflight(self._settings, origin) if self._is_subdomain(origin) else _DENIED.copy()
 
     def on_response(self, ex: Exchange, reply: Reply) -> None:
         headers = reply.headers
@@ -148,13 +155,22 @@ class Cors(Plugin[CorsSettings]):
         if len(origins) != 1:
             self.on_request(ex)
             return "no Origin: not a browser's request across origins"
-        is_known = self._any_origin or origins[0] in self._grants
+        is_known = self._any_origin or origins[0] in self._grants or self._is_subdomain(origins[0])
         if ex.method == "OPTIONS" and REQUEST_METHOD in ex.headers:
             return Answers(f"answers the preflight of {origins[0]} with 204, {'granted' if is_known else 'granting nothing'}")
         return f"scripts of {origins[0]} {'may' if is_known else 'may not'} read the reply"
 
     def on_end(self, ex: Exchange, end: End) -> None:
         self._granted.pop(ex, None)
+
+
+def _subdomains(patterns: Iterable[str]) -> Callable[[str], bool]:
+    """Whether an origin is below one of these domains: labels and dots stand where the star does, and nothing else."""
+    forms = [re.escape(pattern).replace(r"\*", r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*") for pattern in patterns]
+    if not forms:
+        return lambda origin: False
+    matches = re.compile("|".join(forms)).fullmatch
+    return lambda origin: matches(origin) is not None
 
 
 _DENIED = Headers([(VARY, "Origin")])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import model_validator
 
 from gateway.plugin import Exchange, Field, HeaderName, Headers, HeaderValue, Host, Many, OneOrMany, Plugin, Reply, Settings
@@ -25,6 +27,8 @@ class Changes(Settings):
 
 
 class HeadersSettings(Settings):
+    example: ClassVar[str] = "request: {set: {X-Name: value}}"
+
     request: Changes = Field(Changes(), description="Changes to what the upstream receives.")
     response: Changes = Field(Changes(), description="Changes to what the client receives.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import orjson
 from pydantic import AfterValidator
@@ -51,6 +51,8 @@ def _path(value: str) -> str:
 
 
 class HealthSettings(Settings):
+    example: ClassVar[str] = "path: /health"
+
     path: Annotated[str, AfterValidator(_path), WithJsonSchema({"type": "string", "pattern": f"^{_PATH.pattern}$"})] = Field(
         "/health",
         description="Where the answers begin, for a route that matches all below it. The path itself and PATH/readiness say 200, or 503 "
@@ -72,6 +74,7 @@ class Health(Plugin[HealthSettings]):
     """
 
     is_vital = True
+    unobservable = "it is what its route answers"
 
     def __init__(self, settings: HealthSettings, host: Host) -> None:
         super().__init__(settings, host)

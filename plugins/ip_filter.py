@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import model_validator
 
@@ -13,6 +13,8 @@ from gateway.plugin import Exchange, Field, File, Forbidden, Host, Network, OneO
 
 
 class IpFilterSettings(Settings):
+    example: ClassVar[str] = "allow: 10.0.0.0/8"
+
     allow: OneOrMany[Network] = Field(
         (), description="Networks that are let through, as 10.0.0.0/8 or 2001:db8::/32, or single addresses. With any, all else is refused."
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from math import inf
-from typing import Literal
+from typing import ClassVar, Literal
 
 from gateway.plugin import Duration, Exchange, Field, Host, OneOrMany, Plugin, ReducedCapacity, Settings
 
@@ -29,6 +29,8 @@ class Priorities(Settings):
 
 
 class LoadSheddingSettings(Settings):
+    example: ClassVar[str] = "over: 100ms"
+
     lag: Duration = Field(0.02, gt=0, le=10, description="How long ready work may wait for the event loop.")
     over: Duration = Field(
         0.1, ge=0.01, le=10, description="For how long even the shortest wait must be longer, until requests are refused."

@@ -34,6 +34,7 @@ class Metrics(Plugin[MetricsSettings]):
     """Everything is bound when a route, method and status are first met together; from then on that is one look-up."""
 
     once = True
+    unobservable = "it refuses nothing, and only counts"
 
     def __init__(self, settings: MetricsSettings, host: Host) -> None:
         super().__init__(settings, host)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from asyncio import CancelledError, Future, shield
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache, partial
 from ipaddress import ip_address
+from itertools import product
 from math import ceil
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
@@ -31,6 +32,7 @@ from gateway.plugin import (
     IPV6_PREFIX,
     Algorithm,
     Answers,
+    Cost,
     Decision,
     Decisions,
     Duration,
@@ -90,6 +92,10 @@ class Exempt(Settings):
     clients: OneOrMany[Network] = Field((), description="Networks (CIDR) of clients.")
     consumers: OneOrMany[str] = Field((), description="Consumers, as an `authenticate` above names them.")
 
+    @property
+    def anybody(self) -> bool:
+        return bool(self.clients or self.consumers)
+
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _METHOD = re.compile(r"[A-Z-]+")
@@ -115,6 +121,8 @@ Status = Annotated[int, Field(ge=100, le=599)]
 
 class Limit(Settings):
     """One limit."""
+
+    example: ClassVar[str] = "limit: 100, window: 1m"
 
     limit: Amount | None = Field(None, description="The most requests in a window, or in a period.")
     window: Duration | None = Field(None, ge=0.001, le=10**9, description="The window's length, as in 15m.")
@@ -251,9 +259,6 @@ class RateLimitSettings(Limit):
         names = [limit.name for limit in several if limit.name is not None]
         if len(set(names)) < len(names):
             raise ValueError("two limits of one list have the same name; clients could not tell them apart")
-        for key in ("cost", "exempt"):
-            if any(getattr(limit, key) != getattr(several[0], key) for limit in several):
-                raise ValueError(f"the limits of one list decide together, so {key} is the same in all; else write a second rate_limit")
         settings = cls.model_construct(**dict(several[0]))
         settings._several = tuple(several)
         return settings
@@ -275,49 +280,53 @@ class RateLimit(Plugin[RateLimitSettings]):
     def __init__(self, settings: RateLimitSettings, host: Host) -> None:
         super().__init__(settings, host)
         limits = settings.limits
-        self._limits = tuple(_Limiter(limit, host, n if len(limits) > 1 else 0) for n, limit in enumerate(limits, 1))
+        limiters = tuple(_Limiter(limit, host, n if len(limits) > 1 else 0) for n, limit in enumerate(limits, 1))
         self._observes = host.mode == "observe"
-        self._told = tuple((n, limiter.item) for n, limiter in enumerate(self._limits) if limiter.tells)
-        self._tells = bool(self._told) and not self._observes
-        self._policy = ", ".join(limiter.policy for limiter in self._limits if limiter.tells)
         self._legacy = next((limit.legacy_headers for limit in limits if limit.legacy_headers), None)
-        self._store = host.store.limits([limiter.spec for limiter in self._limits])
-        self._key = self._limits[0].key
+        self._whole = _Part(limiters, host)
+        for limiter in limiters:
+            limiter.bind_refunds(host)
+        exempts = tuple(dict.fromkeys(limit.exempt for limit in limits if limit.exempt.anybody))
+        self._exemptions = tuple(_exemption(exempt) for exempt in exempts)
+        self._parts = _parts(limiters, exempts, host) if exempts else {}
         self._reads_body = settings.needs_body
-        self._is_exempt = _exemption(limits[0].exempt)
-        self._cost, self._costs = limits[0].cost_of_others, limits[0].costs
         # One limit by what is at hand: nothing to look at first.
-        self._is_plain = len(limits) == 1 and limits[0].cost == 1 and self._is_exempt is None and not self._reads_body
-        self._count_allowed = tuple(limiter.allowed.add for limiter in self._limits)
-        # Each with limits of its own to give back to: those of one name share their counts.
-        self._counted = tuple(
-            (n, frozenset(limit.count), host.store.limits([self._limits[n].spec])) for n, limit in enumerate(limits) if limit.count
-        )
+        self._is_plain = len(limits) == 1 and limits[0].cost == 1 and not self._exemptions and not self._reads_body
+        self._key = limiters[0].key
+        self._counts_answers = bool(self._whole.counted)
+        self._tells = bool(self._whole.told) and not self._observes
         # What the way up needs to know from the way down. Not asked for again there: by then a header may have been rewritten and others
         # have hit the limit. `on_end` always comes, so nothing stays; the exchange lives until then, so its id is its own.
-        self._admitted: dict[int, Decisions] = {}
+        self._admitted: dict[int, tuple[_Part, Decisions]] = {}
         self._reserved: dict[int, _Reserved] = {}
 
     def on_request(self, ex: Exchange) -> Awaitable[None] | None:
         keys: tuple[str, ...]
+        cost: Cost
+        part: _Part | None
         if self._is_plain:
-            keys, cost = (self._key(ex),), 1
-        elif self._is_exempt is not None and self._is_exempt(ex):
+            part, keys, cost = self._whole, (self._key(ex),), 1
+        elif (part := self._part(ex)) is None:
             return None
         elif self._reads_body and ex.body_at_hand is None and ex.stream is not None:
             return self._when_read(ex)
         else:
-            keys = tuple([limiter.key(ex) for limiter in self._limits])
-            cost = self._costs.get(ex.method, 1) if self._costs else self._cost
+            keys, cost = part.keys(ex), part.cost(ex.method)
         try:
-            decisions = self._store.hit(keys, cost)
+            decisions = part.limits.hit(keys, cost)
         except Unavailable as error:
-            self._undecided(ex, error)
+            self._undecided(ex, part, error)
             return None
         if not isinstance(decisions, tuple):
-            return self._when_decided(ex, keys, cost, decisions)
-        self._decided(ex, keys, cost, decisions)
+            return self._when_decided(ex, part, keys, cost, decisions)
+        self._decided(ex, part, keys, cost, decisions)
         return None
+
+    def _part(self, ex: Exchange) -> _Part | None:
+        """The limits that this request is under; None: under none."""
+        if not self._exemptions:
+            return self._whole
+        return self._parts[tuple([is_exempt(ex) for is_exempt in self._exemptions])]
 
     async def _when_read(self, ex: Exchange) -> None:
         await ex.body()
@@ -325,105 +334,106 @@ class RateLimit(Plugin[RateLimitSettings]):
         if soon is not None:
             await soon
 
-    async def _when_decided(self, ex: Exchange, keys: tuple[str, ...], cost: int, soon: Future[Decisions]) -> None:
+    async def _when_decided(self, ex: Exchange, part: _Part, keys: tuple[str, ...], cost: Cost, soon: Future[Decisions]) -> None:
         asked = self.host.clock()
         try:
-            decisions = await (shield(soon) if self._counted else soon)
+            decisions = await (shield(soon) if self._counts_answers else soon)
         except CancelledError:
-            if self._counted:
-                soon.add_done_callback(partial(self._decided_for_nobody, _Reserved(keys, cost, asked)))
+            if self._counts_answers:
+                soon.add_done_callback(partial(self._decided_for_nobody, _Reserved(part, keys, cost, asked)))
             raise
         except Unavailable as error:
-            self._undecided(ex, error)
+            self._undecided(ex, part, error)
             return
-        self._decided(ex, keys, cost, decisions)
+        self._decided(ex, part, keys, cost, decisions)
 
     def _decided_for_nobody(self, reserved: _Reserved, soon: Future[Decisions]) -> None:
         """The client has left meanwhile: no answer will count."""
         if not soon.cancelled() and soon.exception() is None and all(decision.allowed for decision in soon.result()):
             self._give_back(reserved, None)
 
-    def _decided(self, ex: Exchange, keys: tuple[str, ...], cost: int, decisions: Decisions) -> None:
+    def _decided(self, ex: Exchange, part: _Part, keys: tuple[str, ...], cost: Cost, decisions: Decisions) -> None:
         for decision in decisions:
             if not decision.allowed:
-                return self._refuse(ex, decisions)
-        for count in self._count_allowed:
+                return self._refuse(ex, part, decisions)
+        for count in part.count_allowed:
             count()
-        if self._counted:
-            self._reserved[id(ex)] = _Reserved(keys, cost, self.host.clock())
+        if part.counted:
+            self._reserved[id(ex)] = _Reserved(part, keys, cost, self.host.clock())
         if self._tells:
-            self._admitted[id(ex)] = decisions
+            self._admitted[id(ex)] = (part, decisions)
         return None
 
     def on_response(self, ex: Exchange, reply: Reply) -> None:
-        decisions = self._admitted.pop(id(ex), None)
-        if self._counted and (reserved := self._reserved.pop(id(ex), None)) is not None:
+        admitted = self._admitted.pop(id(ex), None)
+        back: dict[int, int] = {}
+        if self._counts_answers and (reserved := self._reserved.pop(id(ex), None)) is not None:
             back = self._give_back(reserved, reply.status)
-            decisions = decisions and tuple(
-                limiter.with_back(decision, reserved.cost) if n in back else decision
-                for n, (limiter, decision) in enumerate(zip(self._limits, decisions, strict=True))
-            )
-        if decisions is not None:
-            # Added, never set: what the upstream says of limits of its own is not ours to hide (draft, section 5).
-            reply.headers.add("RateLimit-Policy", self._policy)
-            reply.headers.add("RateLimit", self._state(decisions))
-            if self._legacy is not None and "X-RateLimit-Limit" not in reply.headers:
-                reply.headers.extend(self._legacy_headers(decisions))
+        if admitted is not None:
+            part, decisions = admitted
+            if back:
+                decisions = tuple(
+                    limiter.with_back(decision, back[n]) if n in back else decision
+                    for n, (limiter, decision) in enumerate(zip(part.limiters, decisions, strict=True))
+                )
+            if part.told:
+                # Added, never set: what the upstream says of limits of its own is not ours to hide (draft, section 5).
+                reply.headers.add("RateLimit-Policy", part.policy)
+                reply.headers.add("RateLimit", part.state(decisions))
+                if self._legacy is not None and "X-RateLimit-Limit" not in reply.headers:
+                    reply.headers.extend(self._legacy_headers(part, decisions))
 
     def on_end(self, ex: Exchange, end: End) -> None:
         self._admitted.pop(id(ex), None)
-        if self._counted and (reserved := self._reserved.pop(id(ex), None)) is not None:
+        if self._counts_answers and (reserved := self._reserved.pop(id(ex), None)) is not None:
             self._give_back(reserved, None)
 
-    def _give_back(self, reserved: _Reserved, status: int | None) -> list[int]:
-        """To each limit that does not count this answer; None: there was none. The places of those limits."""
-        places = []
-        for n, statuses, limits in self._counted:
-            if status not in statuses:
-                limits.refund((reserved.keys[n],), reserved.cost, self.host.clock() - reserved.at)
-                places.append(n)
-        return places
+    def _give_back(self, reserved: _Reserved, status: int | None) -> dict[int, int]:
+        """To each limit that does not count this answer; None: there was none. The places of those limits, and what they were given."""
+        given = {}
+        for n, limiter in reserved.part.counted:
+            if status not in limiter.statuses:
+                cost = reserved.cost if isinstance(reserved.cost, int) else reserved.cost[n]
+                limiter.refund((reserved.keys[n],), cost, self.host.clock() - reserved.at)
+                given[n] = cost
+        return given
 
     def explain(self, ex: Exchange) -> str | Awaitable[str]:
-        if self._is_exempt is not None and self._is_exempt(ex):
+        part = self._part(ex)
+        if part is None:
             return "exempt"
-        keys = tuple(limiter.key(ex) for limiter in self._limits)
-        found = self._store.peek(keys)
+        keys = part.keys(ex)
+        found = part.limits.peek(keys)
         if isinstance(found, tuple):
-            return self._explained(keys, found)
+            return self._explained(part, keys, found)
         found.add_done_callback(_seen)
-        return self._explained_later(keys, found)
+        return self._explained_later(part, keys, found)
 
-    async def _explained_later(self, keys: tuple[str, ...], soon: Future[Decisions]) -> str:
+    async def _explained_later(self, part: _Part, keys: tuple[str, ...], soon: Future[Decisions]) -> str:
         try:
-            return self._explained(keys, await soon)
+            return self._explained(part, keys, await soon)
         except StoreAway as error:
-            told = "; ".join(f"{limiter.policy} for {key}" for limiter, key in zip(self._limits, keys, strict=True))
+            told = "; ".join(f"{limiter.policy} for {key}" for limiter, key in zip(part.limiters, keys, strict=True))
             return f"{told}: the store is away, {error}"
 
-    def _explained(self, keys: tuple[str, ...], found: Decisions) -> str:
-        told = zip(self._limits, keys, found, strict=True)
+    def _explained(self, part: _Part, keys: tuple[str, ...], found: Decisions) -> str:
+        told = zip(part.limiters, keys, found, strict=True)
         says = "; ".join(f"{limiter.policy} for {key}: {limiter.verdict(decision)}" for limiter, key, decision in told)
+        says += "".join(f"; {limiter.policy}: exempt" for limiter in self._whole.limiters if limiter not in part.limiters)
         return says if all(decision.allowed for decision in found) else Answers(says)
 
-    def _state(self, decisions: Decisions) -> str:
-        if len(decisions) == 1:
-            _, remaining, reset, _ = decisions[0]
-            return f"{self._told[0][1]};r={remaining};t={ceil(reset)}"
-        return ", ".join([f"{item};r={decisions[n].remaining};t={ceil(decisions[n].reset)}" for n, item in self._told])
-
-    def _legacy_headers(self, decisions: Decisions) -> list[tuple[str, str]]:
+    def _legacy_headers(self, part: _Part, decisions: Decisions) -> list[tuple[str, str]]:
         """They know one limit: the one of which the least is left."""
-        n = min((n for n, _ in self._told), key=lambda n: decisions[n].remaining)
+        n = min((n for n, _ in part.told), key=lambda n: decisions[n].remaining)
         reset = decisions[n].reset + (self.host.time() if self._legacy == "epoch" else 0.0)
         return [
-            ("X-RateLimit-Limit", str(self._limits[n].spec.limit)),
+            ("X-RateLimit-Limit", str(part.limiters[n].spec.limit)),
             ("X-RateLimit-Remaining", str(decisions[n].remaining)),
             ("X-RateLimit-Reset", str(ceil(reset))),
         ]
 
-    def _refuse(self, ex: Exchange, decisions: Decisions) -> None:
-        violated = [limiter for limiter, decision in zip(self._limits, decisions, strict=True) if not decision.allowed]
+    def _refuse(self, ex: Exchange, part: _Part, decisions: Decisions) -> None:
+        violated = [limiter for limiter, decision in zip(part.limiters, decisions, strict=True) if not decision.allowed]
         names = [limiter.name for limiter in violated]
         for limiter in violated:
             limiter.refused.add()
@@ -433,23 +443,24 @@ class RateLimit(Plugin[RateLimitSettings]):
         ex.note("rate_limit", policies=names, outcome="rejected")
         seconds = max(1, ceil(max(decision.retry_after for decision in decisions)))
         headers = [("Retry-After", str(seconds))]
-        if self._tells:
-            headers += [("RateLimit-Policy", self._policy), ("RateLimit", self._state(decisions))]
+        if part.told:
+            headers += [("RateLimit-Policy", part.policy), ("RateLimit", part.state(decisions))]
             if self._legacy is not None:
-                headers += self._legacy_headers(decisions)
+                headers += self._legacy_headers(part, decisions)
         raise QuotaExceeded(
             f"Try again in {seconds} {'second' if seconds == 1 else 'seconds'}.",
             headers=headers,
             fields={"violated-policies": names, "retry_after": seconds},
         )
 
-    def _undecided(self, ex: Exchange, error: Unavailable) -> None:
+    def _undecided(self, ex: Exchange, part: _Part, error: Unavailable) -> None:
         """The store is away, and a limit's `on_failure` is closed."""
         error.__traceback__ = None  # it holds the frame that holds the exchange: a circle
-        for limiter in self._limits:
+        for limiter in part.limiters:
             limiter.undecided.add()
         if self._observes:
-            ex.note("observe", plugin="rate_limit", status=ReducedCapacity.status, policies=[limiter.name for limiter in self._limits])
+            names = [limiter.name for limiter in part.limiters]
+            ex.note("observe", plugin="rate_limit", status=ReducedCapacity.status, policies=names)
             return
         raise ReducedCapacity("Limits cannot be looked up now.", reason=error.reason, headers=error.headers)
 
@@ -457,15 +468,66 @@ class RateLimit(Plugin[RateLimitSettings]):
 class _Reserved(NamedTuple):
     """What was counted of a request whose answer says whether it counts."""
 
+    part: _Part
     keys: tuple[str, ...]
-    cost: int
+    cost: Cost
     at: float  # seconds of host.clock
+
+
+class _Part:
+    """Those limits that a request is under, decided together: all of them, but for requests that are exempt from some."""
+
+    __slots__ = ("_cost", "_costs", "count_allowed", "counted", "limiters", "limits", "policy", "told")
+
+    def __init__(self, limiters: tuple[_Limiter, ...], host: Host) -> None:
+        self.limiters = limiters
+        self.limits = host.store.limits([limiter.spec for limiter in limiters])
+        self.told = tuple((n, limiter.item) for n, limiter in enumerate(limiters) if limiter.tells)
+        self.policy = ", ".join(limiter.policy for limiter in limiters if limiter.tells)
+        # Those that not every answer counts in.
+        self.counted = tuple((n, limiter) for n, limiter in enumerate(limiters) if limiter.statuses)
+        self.count_allowed = tuple(limiter.allowed.add for limiter in limiters)
+        self._cost = _same(tuple(limiter.cost for limiter in limiters))
+        methods = {method for limiter in limiters for method in limiter.costs}
+        self._costs = {method: _same(tuple(limiter.costs.get(method, limiter.cost) for limiter in limiters)) for method in methods}
+
+    def keys(self, ex: Exchange) -> tuple[str, ...]:
+        return tuple([limiter.key(ex) for limiter in self.limiters])
+
+    def cost(self, method: str) -> Cost:
+        return self._costs.get(method, self._cost) if self._costs else self._cost
+
+    def state(self, decisions: Decisions) -> str:
+        """As the header RateLimit has it."""
+        if len(decisions) == 1:
+            _, remaining, reset, _ = decisions[0]
+            return f"{self.told[0][1]};r={remaining};t={ceil(reset)}"
+        return ", ".join([f"{item};r={decisions[n].remaining};t={ceil(decisions[n].reset)}" for n, item in self.told])
+
+
+def _same(costs: tuple[int, ...]) -> Cost:
+    """One number where all are the same."""
+    return costs[0] if len(set(costs)) == 1 else costs
+
+
+def _parts(limiters: tuple[_Limiter, ...], exempts: Sequence[Exempt], host: Host) -> dict[tuple[bool, ...], _Part | None]:
+    """By which of `exempts` a request belongs to: those limits that have another. Made before there is one."""
+    found: dict[tuple[bool, ...], _Part | None] = {}
+    for belongs in product((False, True), repeat=len(exempts)):
+        of_these = {exempt for exempt, is_one in zip(exempts, belongs, strict=True) if is_one}
+        left = tuple(limiter for limiter in limiters if limiter.exempt not in of_these)
+        found[belongs] = _Part(left, host) if left else None
+    return found
 
 
 class _Limiter:
     """One limit at work: how to find a request's key, and what clients are told of it."""
 
-    __slots__ = ("allowed", "item", "key", "name", "policy", "refused", "spec", "tells", "undecided")
+    __slots__ = (
+        "allowed", "cost", "costs", "exempt", "item", "key", "name", "policy",
+        "refund", "refused", "spec", "statuses", "tells", "undecided",
+    )  # fmt: skip
+    refund: Callable[[Sequence[str], int, float], None]
 
     def __init__(self, limit: Limit, host: Host, ordinal: int) -> None:
         """Raises ValueError for a parameter that the route does not have."""
@@ -475,6 +537,9 @@ class _Limiter:
         seconds = limit.seconds if limit.period is None else PERIODS[limit.period]
         self.policy = f"{self.item};q={limit.amount}" + (f";w={ceil(seconds)}" if seconds else "")
         self.tells = limit.headers
+        self.statuses = frozenset(limit.count)  # those of answers that count; empty: all
+        self.exempt = limit.exempt
+        self.cost, self.costs = limit.cost_of_others, limit.costs
         if host.route and (missing := missing_parameter(limit.by, host.paths.get(host.route, ""))) is not None:
             raise ValueError(f"by: {{param: {missing}}} finds nothing; the path of this route has no {{{missing}}}")
         self.key = key_of(limit.by, limit.ipv6_prefix)
@@ -486,6 +551,11 @@ class _Limiter:
         self.allowed = decisions.bind(policy=self.name, outcome="allowed")
         self.refused = decisions.bind(policy=self.name, outcome="refused")
         self.undecided = decisions.bind(policy=self.name, outcome="undecided")
+
+    def bind_refunds(self, host: Host) -> None:
+        """To be given back to by itself: those of one name share their counts."""
+        if self.statuses:
+            self.refund = host.store.limits([self.spec]).refund
 
     def with_back(self, decision: Decision, cost: int) -> Decision:
         """What is left when what a request cost has been given back."""
@@ -506,8 +576,8 @@ def _seen(soon: Future[Decisions]) -> None:
         soon.exception()
 
 
-def _exemption(exempt: Exempt) -> Callable[[Exchange], bool] | None:
-    """Whether a request is of one who is not limited; None: nobody is."""
+def _exemption(exempt: Exempt) -> Callable[[Exchange], bool]:
+    """Whether a request is of one who is not limited."""
     networks, consumers = exempt.clients, frozenset(exempt.consumers)
 
     @lru_cache(maxsize=ADDRESSES)
@@ -519,7 +589,7 @@ def _exemption(exempt: Exempt) -> Callable[[Exchange], bool] | None:
         mapped = getattr(address, "ipv4_mapped", None) or address
         return any(mapped in network for network in networks)
 
-    return (lambda ex: ex.consumer in consumers or is_inside(ex.client)) if networks or consumers else None
+    return lambda ex: ex.consumer in consumers or is_inside(ex.client)
 
 
 def _string(text: str) -> str:

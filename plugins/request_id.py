@@ -25,6 +25,8 @@ class RequestIdSettings(Settings):
 
 
 class RequestId(Plugin[RequestIdSettings]):
+    unobservable = "it refuses nothing, and the name that it gives is for logs and upstreams to see"
+
     def __init__(self, settings: RequestIdSettings, host: Host) -> None:
         super().__init__(settings, host)
         self._name = settings.header

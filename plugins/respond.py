@@ -101,6 +101,8 @@ class RespondSettings(Settings):
 
 
 class Respond(Plugin[RespondSettings]):
+    unobservable = "it is what its route answers"
+
     def __init__(self, settings: RespondSettings, host: Host) -> None:
         super().__init__(settings, host)
         self._headers = Headers(settings.headers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import partial
-from typing import Annotated
+from typing import Annotated, ClassVar
 from urllib.parse import quote, unquote, unquote_plus
 
 from multidict import istr
@@ -69,6 +69,8 @@ class QueryChanges(Settings):
 
 
 class RewriteSettings(Settings):
+    example: ClassVar[str] = "strip_prefix: /api"
+
     strip_prefix: Prefix | None = Field(
         None, description="Taken off the front of the path, in whole segments and in any case; a path without it goes as it is."
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, ClassVar, Literal
 
 from multidict import istr
 from pydantic import AfterValidator, model_validator
 
-from gateway.plugin import Exchange, Field, HeaderName, Headers, HeaderValue, Host, Many, Plugin, Reply, Settings
+from gateway.plugin import Csp, Exchange, Field, HeaderName, Headers, HeaderValue, Host, Many, OneOrMany, Plugin, Reply, Settings
 
 Preset = Literal["helmet", "api", "owasp"]
 
@@ -18,7 +19,8 @@ def _off(value: bool) -> bool:
     return value
 
 
-Switch = HeaderValue | Annotated[bool, AfterValidator(_off)] | None
+Off = Annotated[bool, AfterValidator(_off)]
+Switch = HeaderValue | Off | None
 
 PRESETS: dict[Preset, dict[str, str]] = {
     # helmet 8.3.0, its defaults: https://github.com/helmetjs/helmet/blob/v8.3.0/README.md
@@ -89,14 +91,13 @@ X-Old-Content-Length X-OneAgent-JS-Injection X-Page-Speed X-Php-Version X-Powere
 X-Server-Powered-By X-SourceFiles X-SourceMap X-Turbo-Charged-By X-Tyk-Trace-Id X-Umbraco-Version X-Varnish-Backend X-Varnish-Server
 X-Woodpecker-Version X-dtAgentId X-dtHealthCheck X-dtInjectedServlet X-ruxit-JS-Agent
 """
-REMOVED: dict[Preset, tuple[str, ...]] = {
-    "helmet": ("Server", "X-Powered-By"),
-    "api": tuple(DISCLOSING.split()),
-    "owasp": tuple(DISCLOSING.split()),
-}
+REMOVED: dict[Preset, tuple[str, ...]] = {"helmet": ("Server", "X-Powered-By"), "api": ("disclosing",), "owasp": ("disclosing",)}
+"""Of each preset, as an operator would write it."""
 
 HSTS = "Strict-Transport-Security"
-NAMES = {name.lower().replace("-", "_"): name for preset in PRESETS.values() for name in preset}
+REPORT_ONLY = "Content-Security-Policy-Report-Only"
+_MAX_AGE = re.compile(r"(^|;)\s*max-age\s*=\s*\"?\d+", re.IGNORECASE)  # RFC 6797, section 6.1.1
+NAMES = {name.lower().replace("-", "_"): name for name in (*(name for preset in PRESETS.values() for name in preset), REPORT_ONLY)}
 """Setting -> header."""
 
 
@@ -119,7 +120,14 @@ class SecurityHeadersSettings(Settings):
         "only to a proxy in front, and browsers ignore the header over plain http (RFC 6797, section 8.1); https: only where the "
         "request came over TLS, here or at a trusted proxy, as section 7.2 of that RFC asks.",
     )
-    content_security_policy: Switch = _switch("Where a page may load from and send to.")
+    content_security_policy: Csp | Off | None = Field(
+        None,
+        description="Where a page may load from and send to. A text, or directives with their sources, as in {default-src: [self]}, "
+        "replaces the preset's, false leaves the header out.",
+    )
+    content_security_policy_report_only: Csp | Off | None = Field(
+        None, description="The same, but browsers only report what it would keep from loading: to try one out, beside the other or alone."
+    )
     strict_transport_security: Switch = _switch("For how long a browser uses nothing but https.")
     x_content_type_options: Switch = _switch("No guessing of content types.")
     x_frame_options: Switch = _switch("Who may frame a page, for browsers without CSP's frame-ancestors.")
@@ -138,10 +146,10 @@ class SecurityHeadersSettings(Settings):
     keep: Many[HeaderName] = Field(
         (), description="Headers of which the upstream's own copy, when there is exactly one, is kept; where it sent none, ours is set."
     )
-    remove: Many[HeaderName] | None = Field(
+    remove: OneOrMany[HeaderName] | None = Field(
         None,
-        description="Headers to take off every reply. The default goes with the preset: helmet: Server and X-Powered-By; api and owasp: "
-        "the 87 names of OWASP's list.",
+        description="Headers to take off every reply. The word disclosing stands for the 87 names of OWASP's list, of a product, "
+        "its version or its insides. The default goes with the preset: helmet: Server and X-Powered-By; api and owasp: disclosing.",
     )
 
     def headers(self) -> Headers:
@@ -156,16 +164,23 @@ class SecurityHeadersSettings(Settings):
         chosen.update(self.extra)
         return chosen
 
+    def removed(self) -> tuple[str, ...]:
+        """What is to be on none."""
+        names = REMOVED[self.preset] if self.remove is None else self.remove
+        return tuple(one for name in names for one in (DISCLOSING.split() if name == "disclosing" else [name]))
+
     @model_validator(mode="after")
     def _contradicts_nothing(self) -> SecurityHeadersSettings:
         chosen = self.headers()
+        if HSTS in chosen and not _MAX_AGE.search(chosen[HSTS]):
+            raise ValueError(f"strict_transport_security: {chosen[HSTS]} says nothing to a browser; write max-age=31536000, in seconds")
         for name in self.extra:
             if (setting := name.lower().replace("-", "_")) in NAMES:
                 raise ValueError(f"extra: {name} has a setting of its own, {setting}")
         for name in self.keep:
             if name not in chosen:
                 raise ValueError(f"keep: {name} is not set here, so the upstream's copy stays anyway")
-        for name in self.remove or ():
+        for name in () if self.remove is None else self.removed():
             if name in chosen:
                 raise ValueError(f"remove: {name} is set here; switch it off instead")
         return self
@@ -176,7 +191,7 @@ class SecurityHeaders(Plugin[SecurityHeadersSettings]):
 
     def __init__(self, settings: SecurityHeadersSettings, host: Host) -> None:
         super().__init__(settings, host)
-        remove = tuple(map(istr, REMOVED[settings.preset] if settings.remove is None else settings.remove))
+        remove = tuple(map(istr, settings.removed()))
         ours, ifabsent = settings.headers(), Headers()
         # Whether a reply may be stored is known to who made it, and to a cache below: ours is for those who did not say.
         for name in (*settings.keep, "Cache-Control"):

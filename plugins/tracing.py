@@ -55,6 +55,7 @@ class TracingSettings(Settings):
 
 class Tracing(Plugin[TracingSettings]):
     once = True
+    unobservable = "it refuses nothing, and only records"
 
     def __init__(self, settings: TracingSettings, host: Host) -> None:
         super().__init__(settings, host)
@@ -84,7 +85,8 @@ class Tracing(Plugin[TracingSettings]):
             if not is_sampled:
                 return
         if self._record is not None:
-            self._recordings[ex] = _Recording("" if caller is None else caller.span_id)
+            self._recordings[ex] = recording = _Recording("" if caller is None else caller.span_id)
+            ex.span_id = recording.span_id
 
     def on_attempt(self, ex: Exchange, attempt: Attempt) -> None:
         span_id = getrandbits(64).to_bytes(8).hex()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from gateway import checks
 from gateway.app import App
 from gateway.checks import Check
 from gateway.config.policy import loads
@@ -149,6 +150,20 @@ async def test_it_looks_again_until_it_is_stopped(monkeypatch: pytest.MonkeyPatc
     check.stop()
     await asyncio.sleep(0)
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "check database"]
+
+
+async def test_one_that_is_told_looks_no_more_until_it_is_told_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "RELY", 0.3)
+    check = Check("database", settings(tcp="127.0.0.1:1", interval="100ms"), Outbound().call)
+    check.start()
+    for failure in ("", "no answer", "", "no answer", ""):
+        check.take(failure)
+        await asyncio.sleep(0.15)  # by itself it would have looked, and found that nothing listens there
+        assert check.failure == failure
+    async with asyncio.timeout(5):
+        while not check.failure:
+            await asyncio.sleep(0.01)
+    check.stop()
 
 
 POLICY = """version: 1

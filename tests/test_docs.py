@@ -19,8 +19,21 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 FENCE = re.compile(r"^```(?P<info>\w[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^]]+\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
-BESIDE = re.compile(r"# (plugins/\w+\.py|routes/\w+\.yaml|policy/\w+\.yaml|\.env)\n")
+BESIDE = re.compile(
+    r"(?:# |\{# )(plugins/\w+\.py|senders/\w+\.py|routes/\w+\.yaml|policy/\w+\.yaml|policy/templates/[\w.]+|\.env)(?: #\})?\n"
+)
 SECRET = re.compile(r"\$\{file:([^}]+)\}")
+
+
+class Yaml12(yaml.SafeLoader):
+    """As a policy is read: `on` is a word."""
+
+
+Yaml12.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in found if tag != "tag:yaml.org,2002:bool"]
+    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+Yaml12.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"true|false"), list("tf"))
 
 
 class Block(NamedTuple):
@@ -46,7 +59,7 @@ def name(block: Block) -> str:
 
 def whole(text: str) -> str:
     """A policy around a fragment: some top-level keys, a route or several, or entries of a list of plugins."""
-    content = yaml.safe_load(text)
+    content = yaml.load(text, Yaml12)
     if isinstance(content, dict) and "version" in content:
         return text
     route = {"name": "shown", "match": "/**", "upstream": "leads"}
@@ -77,7 +90,7 @@ def test_every_policy_shown_loads(block: Block, tmp_path: Path) -> None:
     """One marked `yaml wrong` shows a mistake: it must not. Plugins and other files that its page shows stand beside it."""
     for other in BLOCKS:
         if other.page == block.page and (file := BESIDE.match(other.text)):
-            (tmp_path / file[1]).parent.mkdir(exist_ok=True)
+            (tmp_path / file[1]).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / file[1]).write_text(other.text)
     for secret in SECRET.findall(block.text):
         (tmp_path / secret).parent.mkdir(exist_ok=True)

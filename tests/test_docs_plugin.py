@@ -10,14 +10,17 @@ import sys
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from gateway.app import App
+from gateway.config.policy import load as load_policy
 from gateway.exchange import Reply
-from gateway.plugin import HOOKS, Plugin
+from gateway.plugin import HOOKS, CallFailed, Dead, Job, Plugin, Retry
 from gateway.registry import Registry
-from gateway.testing import FakeUpstream, exchange, load, pipeline, run
+from gateway.testing import FakeService, FakeUpstream, exchange, host, load, pipeline, run
 
 PAGE = (Path(__file__).parents[1] / "docs/writing-a-plugin.md").read_text()
 FILES = [(match[1], match[0]) for match in re.findall(r"```python\n((?:# (\S+)\n).*?)```", PAGE, re.DOTALL)]
@@ -43,8 +46,9 @@ def test_the_page_is_read() -> None:
         "plugins/maintenance.py",
         "tests/test_maintenance.py",
         "plugins/suspects.py",
+        "senders/crm.py",
     ]
-    assert len(POLICIES) == 2
+    assert len(POLICIES) == 3
 
 
 def test_the_smallest_plugin_answers(tmp_path: Path) -> None:
@@ -89,10 +93,38 @@ def test_what_blocks_waits_in_a_thread(tmp_path: Path) -> None:
     assert len(threads) == 2 and threading.current_thread() not in threads
 
 
+@pytest.mark.parametrize(
+    ("reply", "outcome"),
+    [
+        (Reply(201), {"status": 201}),
+        (Reply(429), Retry),
+        (Reply(503), Retry),
+        (Reply(422), Dead),
+        (CallFailed(reason="nobody listens"), Retry),
+    ],
+)
+async def test_the_sender_of_ones_own_is_done_or_says_why(tmp_path: Path, reply: Reply | Exception, outcome: Any) -> None:
+    """In the policy that the page shows, loaded as it is."""
+    write(tmp_path, FILES)
+    policy = tmp_path / "gateway.yaml"
+    policy.write_text(f"version: 1\nupstreams: {{leads: {{targets: http://127.0.0.1:3000}}}}\n{POLICIES[2]}")
+    App(load_policy(policy, env={}), lambda line: None)
+    [sender] = load_policy(policy, env={}).senders
+    service = FakeService(reply)
+    handler = sender.handler(sender.settings, host(service=service))
+    job = Job(id="job1", type="crm", payload={"data": {"id": 7}}, state="active", attempt=1)
+    if isinstance(outcome, dict):
+        assert await handler.run(job) == outcome
+    else:
+        with pytest.raises(outcome):
+            await handler.run(job)
+    assert service.requests == [("POST", "http://127.0.0.1:4000/leads", {"Idempotency-Key": "job1"}, b'{"id": 7}')]
+
+
 @pytest.mark.parametrize("text", POLICIES)
 def test_its_policies_name_settings_that_there_are(text: str, tmp_path: Path) -> None:
     write(tmp_path, FILES)
-    for entry in yaml.safe_load(text)["plugins"]:
+    for entry in yaml.safe_load(text).get("plugins", ()):
         name, settings = next(iter(entry.items())) if isinstance(entry, dict) else (entry, None)
         load(name, settings, registry=Registry(tmp_path))
 

@@ -16,9 +16,11 @@ from gateway.errors import (
     MethodNotAllowed,
     PayloadTooLarge,
     QuotaExceeded,
+    TooComplex,
     Unavailable,
 )
 from gateway.exchange import BODY_FIELDS, Exchange, Headers, Reply, new_id, problem
+from gateway.strictjson import Limits
 from gateway.testing import exchange, streamed
 
 
@@ -117,11 +119,20 @@ async def test_json_is_parsed_once_and_shared() -> None:
     assert await ex.json() == 2
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"{'a': 1}", b"NaN", b"\xff", b'{"a":1}x', b"[" * 2000])
-async def test_what_is_not_json_is_a_bad_request(body: bytes) -> None:
+async def test_each_who_asks_has_limits_of_its_own() -> None:
+    ex = streaming(b"[[[]]]")
+    found = await ex.json()
+    assert ex.json_at_hand(Limits(depth=3)) == found
+    assert ex.json_at_hand(Limits(depth=3)) is ex.json_at_hand()
+    with pytest.raises(TooComplex):
+        ex.json_at_hand(Limits(depth=2))
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"{'a': 1}", b"NaN", b"\xff", b'{"a":1}x', b"[" * 2000, b'{"a":1,"a":2}'])
+async def test_what_is_not_json_of_one_meaning_is_a_bad_request(body: bytes) -> None:
     with pytest.raises(BadRequest) as refused:
         await streaming(body).json()
-    assert refused.value.detail == "The body is not valid JSON."
+    assert refused.value.title == "The body is not valid JSON"
 
 
 def test_a_new_body_has_a_new_length_and_none_of_the_old_ones_fields() -> None:

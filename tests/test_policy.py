@@ -14,7 +14,7 @@ FILES = sorted((Path(__file__).parents[1] / "policy/tests").glob("*.yaml"))
 
 
 def test_there_are_tests() -> None:
-    assert [file.stem for file in FILES] == ["limits", "protected", "replies"]
+    assert [file.stem for file in FILES] == ["browser", "cache", "content", "jobs", "limits", "protected", "replies"]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

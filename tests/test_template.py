@@ -121,3 +121,8 @@ def test_fold_is_no_finer_than_any_case_mapping_of_one_character_to_one(compared
 @given(st.text())
 def test_folding_twice_is_folding_once(text: str) -> None:
     assert fold(fold(text)) == fold(text)
+
+
+@pytest.mark.parametrize("path", ["/_next/static/[id].js", "/[my-slug]", "/a+b", "/$metadata", "/f(x)", "/a.b", "/v1.0/x", "/a|b"])
+def test_signs_of_patterns_that_paths_have_too(path: str) -> None:
+    assert parse(path).segments

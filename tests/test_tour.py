@@ -36,6 +36,7 @@ class Running(NamedTuple):
     gateway: int
     leads: int
     log: Path
+    env: dict[str, str]
 
 
 def free_ports(count: int) -> list[int]:
@@ -61,14 +62,15 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     log = tmp_path_factory.mktemp("tour") / "log"
     command = [sys.executable, "-m", "gateway", "demo", "--port", str(leads), "--with-gateway", "gateway.yaml"]
     ports = {"PORT": str(gateway), "OBSERVE_PORT": str(observe), "ADMIN_PORT": str(admin)}
+    env = {**os.environ, **ports}
     with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **ports}, stdout=output, stderr=output)
+        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output)
     try:
         deadline = time.monotonic() + 30
         while not is_ready(gateway):
             assert process.poll() is None and time.monotonic() < deadline, log.read_text()
             time.sleep(0.05)
-        yield Running(process, gateway, leads, log)
+        yield Running(process, gateway, leads, log, env)
     finally:
         process.send_signal(signal.SIGINT)
         try:
@@ -105,7 +107,8 @@ def test_patterns(output: str, actual: str, fits: bool) -> None:
 def test_a_step_of_the_tour(running: Running, step: Step) -> None:
     """In their order: later steps meet what earlier ones left behind."""
     command = step.command.replace("localhost:8080", f"127.0.0.1:{running.gateway}").replace("localhost:3000", f"127.0.0.1:{running.leads}")
-    result = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=30, check=True)
+    command = command.replace(".venv/bin/gateway", f"{sys.executable} -m gateway")
+    result = subprocess.run(["sh", "-c", command], cwd=ROOT, env=running.env, capture_output=True, text=True, timeout=30, check=True)
     actual = result.stdout.replace("\r", "")
     actual = actual if actual.endswith("\n") else f"{actual}\n"
     assert re.fullmatch(pattern(step.output), actual), f"{step.output}\n--- but was ---\n{actual}"

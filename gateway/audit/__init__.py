@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from gateway.app import App
-from gateway.audit import exposure, identity, limits, order, routes, upstreams
+from gateway.audit import caching, content, exposure, identity, jobs, limits, order, protection, routes, upstreams
 from gateway.audit.finding import Finding
 from gateway.audit.subject import Subject
 from gateway.config.position import Path
@@ -26,6 +26,8 @@ RULES: tuple[Rule, ...] = (
     order.left_out_everywhere,
     order.unguarded_route,
     order.observed_plugin,
+    content.late_sanitize,
+    content.bodiless_validate,
     limits.no_rate_limit,
     limits.rotatable_limit,
     limits.unshared_limit,
@@ -36,7 +38,14 @@ RULES: tuple[Rule, ...] = (
     identity.late_authenticate,
     identity.weak_secret,
     identity.idle_method,
+    identity.unkept_keys,
     identity.spoofable_identity,
+    protection.endless_redirect,
+    protection.replayed_unchanged,
+    protection.unguarded_cookie,
+    jobs.unsent_message,
+    caching.idle_cache,
+    caching.purge_of_nothing,
     upstreams.unused_upstream,
     upstreams.mixed_paths,
     upstreams.unverified_upstream,

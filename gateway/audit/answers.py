@@ -6,7 +6,8 @@ from gateway.config.policy import EntrySettings
 from gateway.plugin import Plugin
 
 REFUSING = {
-    "authenticate": "401", "body_limit": "413", "concurrency": "503", "ip_filter": "403", "load_shedding": "503", "rate_limit": "429",
+    "authenticate": "401", "authorize": "403", "body_limit": "413", "concurrency": "503", "csrf": "403", "https_only": "308",
+    "ip_filter": "403", "load_shedding": "503", "rate_limit": "429", "sanitize": "422", "signature": "401", "validate": "422",
 }  # fmt: skip
 """Built-in plugins that refuse by raising, and with which status."""
 

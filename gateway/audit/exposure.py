@@ -12,7 +12,15 @@ from gateway.config.position import Path
 from gateway.config.secrecy import is_secret_key, is_secret_text
 from gateway.errors import Mistake, SecretMistake
 
-KEEPING: tuple[Path, ...] = (("server", "admin"), ("server", "debug"), ("store", "password"), ("store", "url"), ("telemetry",))
+KEEPING: tuple[Path, ...] = (
+    ("server", "admin"),
+    ("server", "debug"),
+    ("store", "password"),
+    ("store", "sentinel_password"),
+    ("store", "url"),
+    ("telemetry",),
+    ("jobs",),
+)
 """Where a policy holds secrets, beside its plugins. Keys below `tls` are names of files."""
 _PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s$]+@")
 _DEFAULT = re.compile(r"\$\{\w+:-[^}]+\}")
@@ -114,8 +122,15 @@ def _in_clear(value: Any, path: Path, key: str) -> Iterator[Path]:
     elif isinstance(value, list):
         for n, inner in enumerate(value):
             yield from _in_clear(inner, (*path, n), key)
-    elif isinstance(value, str) and ((is_secret_key(key) and _is_secret(value)) or _PASSWORD.search(value)):
+    elif isinstance(value, str) and (
+        (is_secret_key(key) and _is_secret(value) and not _names_a_cookie(key, value)) or _PASSWORD.search(value)
+    ):
         yield path
+
+
+def _names_a_cookie(key: str, text: str) -> bool:
+    """`cookie: session` of a plugin, and not a header of that name: what is secret there is what follows the equals sign."""
+    return key == "cookie" and "=" not in text
 
 
 def _is_secret(text: str) -> bool:

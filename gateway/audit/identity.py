@@ -2,44 +2,65 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from gateway.audit.answers import REFUSING, always_answers, may_refuse
 from gateway.audit.strictness import same_service
 from gateway.audit.subject import Lane, Subject, settings
+from gateway.config.checks import KNOWING
 from gateway.config.policy import EntrySettings
 from gateway.errors import Mistake
 
+_IN_EXPRESSION = re.compile(r"\{\{[^}]*(?<![\w.'\"])(?:consumer|claims|groups)\b")
 SHORTEST = 32
 """Bytes of a secret for tokens (RFC 7518, section 3.2)."""
-KNOWING = ("authenticate", "forward_auth")
-"""Plugins that say who asks."""
 
 
 def unknown_consumer(subject: Subject) -> Iterator[Mistake]:
-    """A plugin counts or stores by consumer, and none above it says who that is.
+    """A plugin counts, stores or lets pass by consumer, and none above it says who that is.
 
-    Below `authenticate`, or `forward_auth` with a `consumer`, the consumer is known; above, all requests are nobody's. Move `authenticate`
-    above, or count `by: client`.
+    Below `authenticate`, a `signature` that verifies, or `forward_auth` with a `consumer`, the consumer is known; above, all requests are
+    nobody's. Move `authenticate` above, or count `by: client`.
+
+        plugins:
+          - authorize: {groups: [admin]}
     """
     for lane in subject.lanes:
         for n, entry in enumerate(lane.entries):
-            is_known = any(one.name in KNOWING for one in lane.entries[:n])
-            if not is_known and entry.name not in KNOWING and _asks_who(entry.shown):
+            is_known = any(map(_says_who, lane.entries[:n]))
+            if not is_known and entry.name not in KNOWING and (entry.name == "authorize" or _asks_who(entry.shown)):
                 yield entry.position.mistake("no plugin above says who the consumer is", f"write authenticate above {entry.name}")
 
 
+def _says_who(entry: EntrySettings) -> bool:
+    return entry.name in KNOWING or (entry.name == "signature" and settings(entry).verify is not None)
+
+
 def _asks_who(shown: Any) -> bool:
-    """`by: consumer`, `by: {claim: ...}`, `by: [consumer, route]`, `authorized: per_consumer`, anywhere in the settings."""
+    """`by: consumer`, `by: {claim: ...}`, `by: [consumer, route]`, `authorized: per_consumer`, `vary_by: {consumer: true}`,
+    `{{ consumer }}`: anywhere in settings."""
+    if isinstance(shown, str):
+        return _IN_EXPRESSION.search(shown) is not None
     if isinstance(shown, dict):
-        return any((key == "by" and _names_consumer(value)) or value == "per_consumer" or _asks_who(value) for key, value in shown.items())
+        return any(
+            (key == "by" and _names_consumer(value))
+            or (key == "vary_by" and _varies_by_consumer(value))
+            or value == "per_consumer"
+            or _asks_who(value)
+            for key, value in shown.items()
+        )
     return isinstance(shown, list) and any(map(_asks_who, shown))
 
 
 def _names_consumer(by: Any) -> bool:
     words = by if isinstance(by, list) else [by]
     return any(word == "consumer" or (isinstance(word, dict) and "claim" in word) for word in words)
+
+
+def _varies_by_consumer(by: Any) -> bool:
+    return isinstance(by, dict) and bool(by.get("consumer") or by.get("claim"))
 
 
 def late_authenticate(subject: Subject) -> Iterator[Mistake]:
@@ -85,6 +106,23 @@ def idle_method(subject: Subject) -> Iterator[Mistake]:
     for entry, way in _ways(subject):
         if way.jwt is not None and way.jwt.secret == "":
             yield entry.position.mistake("the secret for tokens is empty: no token is accepted", "set the variable that it comes from")
+
+
+def unkept_keys(subject: Subject) -> Iterator[Mistake]:
+    """API keys are in a store that forgets them.
+
+    `memory://` ends with the gateway, and every key with it: after a restart all clients are refused. Keep the keys in Redis or Valkey, or
+    in a file.
+
+        store: memory://
+        plugins:
+          - authenticate: {api_key: {store: true}}
+    """
+    if subject.policy.store.redis is not None:
+        return
+    for entry, way in _ways(subject):
+        if way.api_key is not None and way.api_key.store:
+            yield entry.position.mistake("the store is memory://, and a restart forgets all keys", "use a Redis, or api_key: {file: ...}")
 
 
 def _ways(subject: Subject) -> Iterator[tuple[EntrySettings, Any]]:

@@ -9,7 +9,6 @@ from gateway.audit.answers import always_answers
 from gateway.audit.subject import Subject, settings
 from gateway.audit.witness import Witnesses, taker
 from gateway.by import verified
-from gateway.config.sharing import limits_apart
 from gateway.errors import Mistake
 
 LARGE = 64 << 20
@@ -56,21 +55,28 @@ def _called(identity: Any) -> str:
 
 
 def unshared_limit(subject: Subject) -> Iterator[Mistake]:
-    """Each of several workers counts a rate limit for itself.
+    """Each of several workers counts a concurrency limit for itself.
 
-    With `memory://` the counters are a worker's own: with four workers up to four times the limit gets through, and nothing is divided
-    for you, for clients are not shared out evenly. Lower the limit, or let one process do everything.
+    A `concurrency` that is not `shared` is of one process: with four workers four times as many requests are under way. All workers of a
+    gateway share what is, also where the store is `memory://`.
 
         server:
           workers: 4
-        plugins:
-          - rate_limit: {limit: 100, window: 1m}
+        routes:
+          - name: exports
+            match: /exports/**
+            upstream: leads
+            plugins: [{concurrency: {limit: 5, by: client}}]
     """
     workers = subject.policy.server.workers
+    if workers == 1:
+        return
     times = "as many times as there are workers" if workers == "auto" else f"{workers} times"
-    for entry in limits_apart(subject.policy):
-        why = f"with memory:// each worker counts for itself, so that up to {times} the limit gets through"
-        yield entry.position.mistake(why, "lower the limit and accept this, or write workers: 1")
+    told: set[int] = set()
+    for entry in (entry for lane in subject.lanes for entry in lane.named("concurrency")):
+        if not settings(entry).shared and id(entry) not in told:
+            told.add(id(entry))
+            yield entry.position.mistake(f"each worker counts this for itself: {times} the limit are under way", "add shared: true")
 
 
 def limited_health(subject: Subject) -> Iterator[Mistake]:

@@ -6,7 +6,7 @@ from math import inf
 
 from gateway.audit.subject import Lane, settings
 
-MEASURED = ("authenticate", "rate_limit", "body_limit")
+MEASURED = ("authenticate", "authorize", "rate_limit", "body_limit")
 
 
 def allowed(lane: Lane, plugin: str) -> float:
@@ -14,6 +14,8 @@ def allowed(lane: Lane, plugin: str) -> float:
     entries = [entry for entry in lane.named(plugin) if entry.mode == "enforce"]
     if plugin == "authenticate":
         return 0.0 if any(not settings(entry).optional for entry in entries) else inf
+    if plugin == "authorize":
+        return 0.0 if entries else inf
     if plugin == "body_limit":
         return float(settings(entries[-1]).max) if entries else float(lane.body)
     return min((limit.amount / limit.seconds for entry in entries for limit in settings(entry).limits), default=inf)

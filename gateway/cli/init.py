@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 from gateway.cli import MISTAKES, OK
-from gateway.cli.openapi import Operation, Skipped, operations, read
+from gateway.cli.openapi import Operation, Skipped, operations
 from gateway.cli.starting import policy
 from gateway.config.upstream import target
+from gateway.content.openapi import read
 
 SHOWN = 20
 """Of the operations that have no route, so many are told one by one."""

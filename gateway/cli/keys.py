@@ -1,4 +1,4 @@
-"""`gateway keys create|list|revoke`: the API keys of a file, which a running gateway reads again when it changes."""
+"""`gateway keys create|list|revoke`: the API keys of a file, or of the store; running gateways hear of a change by themselves."""
 
 from __future__ import annotations
 
@@ -6,21 +6,41 @@ import argparse
 import datetime
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
 from gateway.cli import MISTAKES, OK
+from gateway.cli.storing import answer
 from gateway.config.settings import duration
 from gateway.identity import keyfile
 from gateway.state.folder import write
+from gateway.store.memory import ADDRESS
+
+
+class _Told(Exception):
+    """It was not done, and that has been told."""
+
+
+class _Place(Protocol):
+    """Where keys are kept. Raises _Told, OSError, ValueError and LookupError."""
+
+    def add(self, key: keyfile.Key) -> str:
+        """And where it is then."""
+
+    def all(self) -> Sequence[keyfile.About]: ...
+
+    def remove(self, id_: str) -> None: ...
 
 
 def main(arguments: argparse.Namespace) -> int:
-    path = Path(arguments.file)
+    place: _Place = _Store(arguments) if arguments.store else _File(Path(arguments.file))
     try:
-        act = {"create": _create, "list": _list, "revoke": _revoke}[arguments.action]
-        act(arguments, path, _read(path, may_lack=arguments.action == "create"))
+        {"create": _create, "list": _list, "revoke": _revoke}[arguments.action](arguments, place)
+    except _Told:
+        return MISTAKES
     except ValidationError as error:
         sys.stderr.write(f"gateway keys: {keyfile.mistakes(error)}\n")
         return MISTAKES
@@ -30,19 +50,19 @@ def main(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def _create(arguments: argparse.Namespace, path: Path, keys: list[keyfile.Key]) -> None:
+def _create(arguments: argparse.Namespace, place: _Place) -> None:
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     expires = None if arguments.expires is None else now + datetime.timedelta(seconds=duration(arguments.expires))
     made = keyfile.new(arguments.consumer, arguments.group, now, expires, _labels(arguments.label))
-    _write(path, [*keys, made.kept])
+    where = place.add(made.kept)
     sys.stdout.write(f"{made.text}\n")
-    sys.stderr.write(f"key {made.kept.id} of {made.kept.consumer} is in {path}; it is shown this once\n")
+    sys.stderr.write(f"key {made.kept.id} of {made.kept.consumer} is in {where}; it is shown this once\n")
 
 
-def _list(arguments: argparse.Namespace, path: Path, keys: list[keyfile.Key]) -> None:
+def _list(arguments: argparse.Namespace, place: _Place) -> None:
+    keys = place.all()
     if arguments.json:
-        shown = [key.model_dump(mode="json", exclude={"sha256"}) for key in keys]
-        sys.stdout.write(json.dumps({"keys": shown}, indent=2) + "\n")
+        sys.stdout.write(json.dumps({"keys": [keyfile.shown(key) for key in keys]}, indent=2) + "\n")
         return
     now = datetime.datetime.now(datetime.UTC)
     for key in keys:
@@ -52,13 +72,10 @@ def _list(arguments: argparse.Namespace, path: Path, keys: list[keyfile.Key]) ->
         sys.stdout.write(f"{key.id}  {key.consumer}{groups}{labels}{ends}\n")
 
 
-def _revoke(arguments: argparse.Namespace, path: Path, keys: list[keyfile.Key]) -> None:
+def _revoke(arguments: argparse.Namespace, place: _Place) -> None:
     """By the id, or by the key itself, which is what leaks."""
     wanted = keyfile.id_of(arguments.key) or arguments.key
-    left = [key for key in keys if key.id != wanted]
-    if len(left) == len(keys):
-        raise LookupError(f"{path} has no key {wanted}; gateway keys list shows them")
-    _write(path, left)
+    place.remove(wanted)
     sys.stdout.write(f"key {wanted} is revoked\n")
 
 
@@ -69,12 +86,47 @@ def _labels(given: list[str]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _read(path: Path, *, may_lack: bool) -> list[keyfile.Key]:
-    if may_lack and not path.exists():
-        return []
-    return list(keyfile.parse(path.read_bytes(), str(path)))
+class _File:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def add(self, key: keyfile.Key) -> str:
+        self._write([*(self.all() if self._path.exists() else ()), key])
+        return str(self._path)
+
+    def all(self) -> list[keyfile.Key]:
+        return list(keyfile.parse(self._path.read_bytes(), str(self._path)))
+
+    def remove(self, id_: str) -> None:
+        keys = self.all()
+        left = [key for key in keys if key.id != id_]
+        if len(left) == len(keys):
+            raise LookupError(f"{self._path} has no key {id_}; gateway keys list shows them")
+        self._write(left)
+
+    def _write(self, keys: list[keyfile.Key]) -> None:
+        """A new file is its owner's alone; one that is there keeps its mode."""
+        write(self._path.resolve(), keyfile.text(keys))
 
 
-def _write(path: Path, keys: list[keyfile.Key]) -> None:
-    """A new file is its owner's alone; one that is there keeps its mode."""
-    write(path.resolve(), keyfile.text(keys))
+class _Store:
+    """The key itself stays with this command: what it sends is its hash."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._arguments = arguments
+
+    def add(self, key: keyfile.Key) -> str:
+        store = self._asked("keys_add", {"key": key.model_dump(mode="json", exclude_defaults=True)})["store"]
+        return f"{store}, which keeps it until the gateway ends" if store == ADDRESS else f"{store}"
+
+    def all(self) -> list[keyfile.About]:
+        return [keyfile.About.model_validate(one) for one in self._asked("keys_list", {})["keys"]]
+
+    def remove(self, id_: str) -> None:
+        self._asked("keys_revoke", {"id": id_})
+
+    def _asked(self, operation: str, asking: dict[str, Any]) -> Any:
+        found = answer("keys", self._arguments, operation, asking)
+        if found is None:
+            raise _Told
+        return found

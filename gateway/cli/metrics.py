@@ -21,7 +21,18 @@ plugins:
   - load_shedding
   - rate_limit: {limit: 1, window: 1s}
   - concurrency: 1
-routes: [{match: /, plugins: [respond: 204]}]
+  - sanitize
+  - validate: {query: {}}
+  - csrf
+  - signature: {verify: {keys: {id: a, secret: 0123456789abcdef}}}
+  - idempotency
+  - purge: anything
+  - cache
+  - enqueue: {job: webhook, to: "https://example.com/"}
+routes:
+  - {match: /, plugins: [whatsapp_status: {app_secret: a, verify_token: b}]}
+jobs:
+  senders: {webhook: {secret: whsec_bm90IGEgc2VjcmV0IGF0IGFsbCBidXQgbG9uZw==}}
 """
 MERGED = {"sum": "", "max": " The greatest of all workers.", "worker": " For each worker."}
 

@@ -55,7 +55,8 @@ def _decided(plugin: Mapping[str, Any]) -> str:
     if not plugin["reached"]:
         return "not reached"
     said = [_note(note, "observed" if note["kind"] == "observe" else "") for note in plugin["notes"]]
-    return "; ".join([*said, *(["it ended here"] if plugin["ended"] else [])])
+    spent = [f"{plugin[key]:g} ms {way}" for key, way in (("down_ms", "down"), ("up_ms", "up")) if plugin.get(key) is not None]
+    return "; ".join([*said, *(["it ended here"] if plugin["ended"] else []), *([", ".join(spent)] if spent else [])])
 
 
 def _note(note: Mapping[str, Any], title: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.config.schema import PolicySchema
 from gateway.config.settings import DURATIONS, SIZES, Settings
-from gateway.registry import Registry
+from gateway.registry import Registry, Senders
 
 Schema = dict[str, Any]
 
@@ -23,17 +23,24 @@ value ([Files and secrets](files.md)). A duration is written with its unit (250m
 1MiB, 1GiB), a percentage (20%) and a rate (10/s, 600/m).
 """
 
+SENDERS = """\
+## Senders
+
+What stands below `senders` in `jobs`: a name, which is the type of its jobs, and its settings.
+"""
+
 PLUGINS = """\
 ## Plugins
 
 An entry of a list is a name, or `name: settings`, and beside the name may stand `mode`: `enforce`, the default; `observe`, which only notes
-what the plugin would have answered; `off`.
+what the plugin would have answered or changed; `off`. With `when: {env: NAME}` beside it, or a list of names, an entry counts where these
+variables of the environment are set, and not empty; elsewhere it is off.
 """
 
 
 def reference() -> str:
     """The whole page, as Markdown."""
-    return "\n".join([HEAD, "## The policy\n", *blocks("", PolicySchema), PLUGINS, *_plugins()])
+    return "\n".join([HEAD, "## The policy\n", *blocks("", PolicySchema), PLUGINS, *_plugins(), *_senders()])
 
 
 def _plugins() -> Iterator[str]:
@@ -47,6 +54,17 @@ def _plugins() -> Iterator[str]:
         if plugin.settings.shorthand:
             yield f"`{name}: x` is short for `{name}: {{{plugin.settings.shorthand}: x}}`.\n"
         yield from blocks("", plugin.settings)
+
+
+def _senders() -> Iterator[str]:
+    senders = Senders()
+    if list(senders):
+        yield SENDERS
+    for name in senders:
+        handler = senders.load(name)
+        yield f"### Sender {name}\n"
+        yield (inspect.getdoc(inspect.getmodule(handler)) or "") + "\n"
+        yield from blocks("", handler.settings_type)
 
 
 def blocks(path: str, model: type[Settings]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from gateway.config.entry import MODES
 from gateway.config.include import SHARED
 from gateway.config.schema import PolicySchema
 from gateway.config.settings import Settings
+from gateway.config.when import When
 from gateway.registry import Registry
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -42,6 +43,8 @@ def policy(registry: Registry) -> Schema:
         "pattern": r"\$\{([A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?|file:[^}]+)\}",
     }
     defs["entry"] = {"oneOf": _entries(registry, defs)}
+    top["properties"]["jobs"] = {"$ref": "#/$defs/JobsSettings", "description": top["properties"]["jobs"]["description"]}  # never empty
+    defs["JobsSettings"]["properties"]["senders"] |= {"properties": _senders(registry, defs), "additionalProperties": False}
     for block in (top, defs["RouteSchema"]):
         block["properties"]["plugins"]["items"] = {"$ref": "#/$defs/entry"}
     required = [name for name in top.pop("required") if name != "routes"]
@@ -81,6 +84,23 @@ def _entries(registry: Registry, defs: dict[str, Schema]) -> list[Schema]:
     return [{"enum": bare, "description": "A plugin with the settings it has by default."}, REFERENCE, *blocks]
 
 
+def _senders(registry: Registry, defs: dict[str, Schema]) -> dict[str, Schema]:
+    """The senders by name; their settings go to `defs`."""
+    found: dict[str, Schema] = {}
+    for name in registry.senders:
+        try:
+            handler = registry.senders.load(name)
+        except Exception:  # as of a plugin
+            found[name] = {"description": "This sender's file cannot be loaded."}
+            continue
+        settings, inner = written(handler.settings_type, f"senders.{name}.")
+        settings["description"] = _first_line(inspect.getdoc(inspect.getmodule(handler)) or "")
+        defs |= {f"senders.{name}": settings, **inner}
+        value: Schema = {"$ref": f"#/$defs/senders.{name}"}
+        found[name] = {"anyOf": [value, {"type": "null"}]} if _works_alone(handler.settings_type) else value
+    return found
+
+
 def _works_alone(settings: type[Settings]) -> bool:
     """Whether the plugin's name is enough."""
     try:
@@ -92,10 +112,11 @@ def _works_alone(settings: type[Settings]) -> bool:
 
 def _block(name: str, value: Schema, description: str) -> Schema:
     mode = {
-        "description": "enforce; observe, which only notes what the plugin would have answered; off.",
+        "description": "enforce; observe, which only notes what the plugin would have answered or changed; off.",
         "anyOf": [{"enum": list(MODES)}, REFERENCE],
     }
-    properties: dict[str, Any] = {name: value, "mode": mode}
+    when, _ = written(When, "when.")
+    properties: dict[str, Any] = {name: value, "mode": mode, "when": when}
     return {"type": "object", "description": description, "properties": properties, "required": [name], "additionalProperties": False}
 
 

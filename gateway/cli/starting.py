@@ -1,4 +1,4 @@
-"""The text of a first policy: everything an operator will want, with the reasons beside it, and nothing that refuses a request yet."""
+"""The text of a first policy: everything an operator will want, with the reasons beside it, and nothing that refuses or changes yet."""
 
 from __future__ import annotations
 
@@ -26,16 +26,22 @@ upstreams:
 
 # For every route, outermost first: requests flow down this list, replies flow up it. The order written is the order, and a reply
 # passes only the plugins above the one that made it: what every reply needs stands at the top.
+# `mode: observe` changes nothing: what the plugin would have done is in the log, and in `gateway explain`. Remove the line when that is
+# what it should do.
 plugins:
   - request_id                    # one name for a request: in the log, upstream and on the reply
   - access_log                    # a JSON line for each request
-  - problem_details               # an upstream's JSON errors pass, its HTML and stack traces are replaced
-  - security_headers              # for browsers; `security_headers: {preset: api}` when nothing but JSON is served
+  - problem_details:              # an upstream's JSON errors pass, its HTML and stack traces are replaced
+    mode: observe
+  - security_headers: helmet      # for browsers; `security_headers: api` when nothing but JSON is served
+    mode: observe
   # Scripts of other websites: without this line what the service grants passes on. With it the gateway alone decides, and the
   # service's own CORS headers are taken off. Name the origins of your applications, then remove the "# ".
   # - cors: {origins: [https://app.example.com]}
   - rate_limit: {limit: 100, window: 1m, by: client}
-    mode: observe                 # says in the log what it would refuse. Remove the line when that is what it should
+    mode: observe
+
+accept: [observed-plugin]         # that something only observes is meant, for now; gateway check says when nothing does any more
 
 # The most specific route that matches takes a request, whatever the order here.
 routes:
@@ -74,8 +80,8 @@ def _route(operation: Operation, names: _Names) -> str:
     match = f"{operation.method} {operation.path}"
     text = ROUTE.substitute(name=_scalar(names.take(wanted)), match=match if _PLAIN_PATH.fullmatch(operation.path) else _quoted(match))
     if operation.is_upload:
-        return text + "    plugins: [body_limit: 16MiB]    # it takes files\n"
-    return text + ("    plugins: [body_limit: 1MiB]\n" if operation.has_body else "")
+        return text + "    plugins: [{body_limit: 16MiB, mode: observe}]    # it takes files\n"
+    return text + ("    plugins: [{body_limit: 1MiB, mode: observe}]\n" if operation.has_body else "")
 
 
 class _Names:

@@ -15,10 +15,10 @@ from gateway.cli.asking import Refused, Unanswered, asked
 from gateway.cli.mistakes import built, failed, refused
 from gateway.control import Control, ControlError
 from gateway.errors import ConfigError
+from gateway.identity.operations import KeyOperations
 from gateway.store.contract import Store, StoreAway
 from gateway.store.memory import MemoryStore
 from gateway.store.operations import BLOCKS, StoreOperations
-from gateway.store.redis.sets import RedisSet
 
 PATHS = {
     "limits_show": ("GET", "/limits"),
@@ -26,6 +26,9 @@ PATHS = {
     "blocks": ("GET", "/blocks"),
     "block": ("PUT", "/blocks"),
     "unblock": ("DELETE", "/blocks"),
+    "keys_list": ("GET", "/keys"),
+    "keys_add": ("PUT", "/keys"),
+    "keys_revoke": ("DELETE", "/keys"),
 }
 
 
@@ -51,10 +54,11 @@ async def _asked(store: Store, operation: str, asking: Mapping[str, Any]) -> Any
     logging.getLogger("gateway.store").addHandler(logging.NullHandler())  # what it says is in the answer
     control = Control()
     StoreOperations(lambda: store).offer(control)
+    KeyOperations(lambda: store).offer(control)
     await store.start()
     try:
-        if operation == "blocks" and isinstance(blocked := store.shared_set(BLOCKS), RedisSet):
-            await blocked.load()
+        if operation == "blocks":
+            await store.shared_set(BLOCKS).load()
         return await control.call(operation, asking)
     finally:
         await store.stop()

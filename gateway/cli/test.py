@@ -23,7 +23,8 @@ def main(arguments: argparse.Namespace) -> int:
     begun = perf_counter()
     results: list[Result] = []
     wrong = 0  # files with mistakes, or whose policy has some
-    logging.getLogger("gateway.server").addHandler(logging.NullHandler())  # what it says of clients is what the tests are about
+    for name in ("gateway.server", "gateway.plugins"):
+        logging.getLogger(name).addHandler(logging.NullHandler())  # what they say of clients and services is what the tests are about
     for file in arguments.files:
         try:
             for result in play(load(Path(file), arguments.env_file), arguments.keyword):
@@ -64,12 +65,13 @@ def _lines(result: Result, failed: Failed) -> Iterator[str]:
     yield f"  {place}{f', the {_ordinal(failed.turn)} of {failed.times}' if failed.times > 1 else ''}, at +{failed.after:g}s"
     request, outcome = failed.request, failed.outcome
     yield f"    sent      {request.method} {request.url}" + (f" as {request.client}" if request.client != CLIENT else "")
-    yield from (f"              {name}: {value}" for name, value in request.headers)
+    yield from (f"              {name}: {_cut(value)}" for name, value in request.headers)
     if request.body:
         yield f"              {_body(request.body)}"
     if outcome is not None:
         yield f"    route     {outcome.route or 'none'}"
         yield from (f"    upstream  {sent.method} {sent.target} reached {sent.upstream}" for sent in outcome.sent)
+        yield from (f"    asked     {asked.method} {asked.url}: {asked.status or 'no answer'}" for asked in outcome.asked)
         yield from (f"    note      {kind}: {_noted(fields)}" for kind, fields in outcome.notes)
         yield f"    reply     {outcome.status or 'none'}" + (f" {_body(outcome.body)}" if outcome.body else "")
     for what, expected, got in failed.differences:
@@ -84,7 +86,10 @@ def _noted(fields: object) -> str:
 
 def _body(body: bytes) -> str:
     text = body.decode("utf-8", "backslashreplace")
-    text = text if text.isprintable() else repr(text)
+    return _cut(text if text.isprintable() else repr(text))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= 300 else f"{text[:300]}..."
 
 

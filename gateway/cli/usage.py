@@ -6,16 +6,19 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from gateway.cli.words import Parser, Version
+
 Commands = Any
 """What argparse makes of `add_subparsers`; it has no public name for it."""
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="gateway",
         description="An API gateway that operators program in one file, gateway.yaml.",
         epilog="Exit codes: 0 done; 1 the policy has mistakes or cannot be run; 2 the command itself is wrong.",
     )
+    made.add_argument("--version", action=Version)
     commands = made.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     for add in COMMANDS:
         add(commands)
@@ -28,6 +31,17 @@ def _run(commands: Commands) -> None:
     _env_file(run)
     _state(run)
     run.add_argument("--no-watch", action="store_true", help="reload on SIGHUP alone, not when a file of the policy changes")
+
+
+def _worker(commands: Commands) -> None:
+    worker = commands.add_parser(
+        "worker",
+        help="run the jobs of a policy, and serve nobody",
+        description="Run the jobs of the policy until SIGTERM or SIGINT, beside the gateways that enqueue them: on the same machine where "
+        "jobs are in a file, on any machine where they are in Redis. It reads the policy once, and does not reload.",
+    )
+    _policy(worker)
+    _env_file(worker)
 
 
 def _check(commands: Commands) -> None:
@@ -116,7 +130,7 @@ def _init(commands: Commands) -> None:
     init = commands.add_parser(
         "init",
         help="write a first policy for a service",
-        description="Write a first policy for a service, with comments. Its rate limit only observes.",
+        description="Write a first policy for a service, with comments. What refuses or changes only observes.",
     )
     init.add_argument("--upstream", required=True, metavar="URL", help="where the service runs: http://host:port or https://host:port")
     init.add_argument("--openapi", metavar="FILE", help="the service's OpenAPI 3 document, JSON or YAML: a route for each operation")
@@ -204,6 +218,39 @@ def _limits(commands: Commands) -> None:
     _json(limits)
 
 
+def _cache(commands: Commands) -> None:
+    cache = commands.add_parser(
+        "cache",
+        help="purge stored answers, or tell what is stored",
+        description="Purge stored answers on all gateways that share the store, or ask the running gateway what it has stored.",
+    )
+    actions = cache.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
+    purge = actions.add_parser(
+        "purge",
+        help="have answers asked for anew",
+        description="Have stored answers asked for anew: those of a URL, with a tag, of a route, or all.",
+        epilog="Exit codes: 0 purged on all gateways; 1 not, and why.",
+    )
+    purge.add_argument("url", nargs="*", metavar="URL", help="a whole URL, as clients ask for it")
+    purge.add_argument("--tag", action="append", default=[], metavar="TAG", help="those with this tag; as often as needed")
+    purge.add_argument("--route", action="append", default=[], metavar="NAME", help="those of this route; as often as needed")
+    purge.add_argument("--prefix", action="append", default=[], metavar="URL", help="those whose URL begins so; as often as needed")
+    purge.add_argument("--all", action="store_true", help="all that is stored")
+    purge.add_argument("--soft", action="store_true", help="they are stale, and may be served where stale answers may")
+    stats = actions.add_parser(
+        "stats",
+        help="tell how full it is, and how much it saves",
+        description="Tell how full the cache is, of what, and how much it saves.",
+    )
+    look = actions.add_parser(
+        "look", help="tell what is stored of a URL", description="Tell what the running gateway has at hand of a URL."
+    )
+    look.add_argument("url", metavar="URL", help="a whole URL, as clients ask for it")
+    for action in (purge, stats, look):
+        _of_policy(action)
+        _json(action)
+
+
 def _block(commands: Commands) -> None:
     block = commands.add_parser(
         "block",
@@ -230,11 +277,49 @@ def _blocks(commands: Commands) -> None:
     _json(blocks)
 
 
+def _jobs(commands: Commands) -> None:
+    jobs = commands.add_parser(
+        "jobs",
+        help="see jobs, have them tried again, hold them up",
+        description="See jobs, have them tried again, hold them up: by the admin port of the gateway that runs, else in their store.",
+    )
+    actions = jobs.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
+    for name, help_, takes in JOBS_ACTIONS:
+        action = actions.add_parser(name, help=help_, description=f"{help_[0].upper()}{help_[1:]}.")
+        for one in takes:
+            _JOBS_TAKE[one](action)
+        _of_policy(action)
+        _json(action)
+
+
+_JOBS_TAKE: dict[str, Callable[[argparse.ArgumentParser], Any]] = {
+    "id": lambda action: action.add_argument("id", metavar="ID", help="the job's id"),
+    "id?": lambda action: action.add_argument("id", nargs="?", metavar="ID", help="the job's id; without it, all of --state"),
+    "type": lambda action: action.add_argument("type", metavar="TYPE", help="the jobs' type, as in email"),
+    "--type": lambda action: action.add_argument("--type", metavar="TYPE", help="those of this type alone"),
+    "--state": lambda action: action.add_argument("--state", metavar="STATE", help="queued, delayed, active, done, dead or parked"),
+    "--limit": lambda action: action.add_argument("--limit", type=int, default=100, metavar="N", help="at most so many (default: 100)"),
+    "file": lambda action: action.add_argument("file", metavar="FILE", help="the file to write, which must not be there"),
+}
+JOBS_ACTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("list", "list jobs, the newest first", ("--type", "--state", "--limit")),
+    ("show", "show all that is known of a job, without what nobody shall read", ("id",)),
+    ("stats", "count jobs by type and state", ()),
+    ("tail", "print jobs as they come and change, until Ctrl-C", ("--type", "--state")),
+    ("retry", "queue again a job, or all that are dead or parked", ("id?", "--state", "--type")),
+    ("cancel", "bury a job that has not begun", ("id",)),
+    ("purge", "forget all jobs in a state", ("--state", "--type")),
+    ("pause", "hold up the jobs of a type", ("type",)),
+    ("resume", "go on with the jobs of a type", ("type",)),
+    ("backup", "copy the file of the jobs, while it is used", ("file",)),
+)
+
+
 def _keys(commands: Commands) -> None:
     keys = commands.add_parser(
         "keys",
         help="make, list and revoke API keys",
-        description="Make, list and revoke the API keys of a file. A running gateway takes the change up by itself.",
+        description="Make, list and revoke API keys: of a file, or of the store that gateways share. Running gateways take the change up.",
     )
     actions = keys.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
     create = actions.add_parser(
@@ -249,7 +334,11 @@ def _keys(commands: Commands) -> None:
     revoke = actions.add_parser("revoke", help="remove a key", description="Remove a key: what it proved, it proves no more.")
     revoke.add_argument("key", metavar="KEY", help="its id, or the whole key")
     for action in (create, listing, revoke):
-        action.add_argument("--file", default="policy/keys.yaml", metavar="FILE", help="the file of the keys (default: %(default)s)")
+        place = action.add_mutually_exclusive_group()
+        place.add_argument("--file", default="policy/keys.yaml", metavar="FILE", help="the file of the keys (default: %(default)s)")
+        place.add_argument("--store", action="store_true", help="in place of a file: the policy's store")
+        _of_policy(action)
+        action.set_defaults(json=False)
 
 
 def _password(commands: Commands) -> None:
@@ -266,8 +355,8 @@ def _demo(commands: Commands) -> None:
 
 
 COMMANDS: tuple[Callable[[Commands], None], ...] = (
-    _run, _check, _plan, _schema, _explain, _debug_token, _test, _init, _reload, _revisions, _rollback, _status, _log_level, _store,
-    _limits, _block, _unblock, _blocks, _keys, _password, _demo,
+    _run, _worker, _check, _plan, _schema, _explain, _debug_token, _test, _init, _reload, _revisions, _rollback, _status, _log_level,
+    _store, _limits, _cache, _block, _unblock, _blocks, _jobs, _keys, _password, _demo,
 )  # fmt: skip
 
 

@@ -43,6 +43,8 @@ def _example(value: Any) -> str:
         return f"127.0.0.1:{port[1]}, or 0.0.0.0:{port[1]} for all who reach this machine"
     if (url := re.fullmatch(r"[a-z]+://([^/@]+)/?", text)) is not None and _ADDRESS.fullmatch(url[1]):
         return url[1]
+    if text.startswith("*:") and text[2:].isdecimal():
+        return f"0.0.0.0:{text[2:]} for all who reach this machine"
     return f"{text}:8080" if _NAME.fullmatch(text) else "127.0.0.1:8080 or [::1]:8080"
 
 

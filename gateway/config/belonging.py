@@ -17,6 +17,8 @@ ANY = "NAME"
 """Stands for a name that the operator gives."""
 BESIDE = ("mode", "when")
 """Keys that stand beside a plugin's name."""
+SWITCHES = ("enabled", "enable", "disabled")
+"""What people write for `mode`."""
 
 Places = dict[str, list[tuple[str, ...]]]
 

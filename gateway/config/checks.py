@@ -16,6 +16,8 @@ from gateway.config.schema import PolicySchema, RouteSchema
 from gateway.config.shape import close, nearest
 from gateway.template import PARAMETER, parse
 
+KNOWING = ("authenticate", "forward_auth")
+"""Plugins that say who asks."""
 Entries = Sequence[EntrySettings | None]
 """None stands for an entry whose mistake has been told."""
 
@@ -66,6 +68,7 @@ class Checks:
         )
         self._bodies(path, route, [entry for entry in common if entry is not None])
         self._parameters(path, route, common, own)
+        self._known(path, route, common, own)
         return route
 
     def _form(self, path: Path) -> RouteSchema | None:
@@ -152,6 +155,16 @@ class Checks:
                 hint = f"write without: [{entry.name}]" if entry in common else "remove one of them"
                 why = f'plugin "{entry.name}" needs whole bodies, but this route streams ({self.document.where((*path, "upgrades"), path)})'
                 self.document.report((*path, "upgrades"), why, hint)
+
+    def _known(self, path: Path, route: RouteSettings, common: Entries, own: Entries) -> None:
+        """A plugin whose settings need to know who asks stands below one that says it."""
+        is_known = False
+        for entry in effective([entry for entry in common if entry is not None], route):
+            if entry.mode == "enforce" and entry.name in KNOWING:
+                is_known = True
+            elif entry.mode != "off" and not is_known and getattr(entry.settings, "needs_consumer", False):
+                where = (*path, "plugins", list(own).index(entry)) if entry in own else path
+                self.document.report(where, f"nobody above {entry.name} says who asks", "write authenticate above it")
 
     def _parameters(self, path: Path, route: RouteSettings, common: Entries, own: Entries) -> None:
         """What an entry puts in the place of {name} must be in the path of every route that has the entry."""

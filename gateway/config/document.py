@@ -20,6 +20,8 @@ from gateway.config.sources import Sources
 from gateway.config.wording import HIDDEN
 from gateway.errors import ConfigError, Mistake
 
+LONGEST = 600
+"""Characters of what is told of one mistake."""
 VALUES = 100_000
 """Values to which a policy may unfold; aliases of aliases of aliases grow past any memory (the "billion laughs")."""
 
@@ -60,6 +62,10 @@ class Document:
     def names(self) -> tuple[str, ...]:
         """The files, as mistakes name them; the policy itself first."""
         return tuple(self._order)
+
+    def parts(self) -> list[object]:
+        """Most of what it is made of."""
+        return [*self._places, *self._places.values()]
 
     def position(self, path: Path, at_key: bool = False) -> Position:
         """Where `path` stands; where the nearest thing around it stands when it is not there."""
@@ -214,5 +220,6 @@ class Document:
 
 
 def _line(text: str) -> str:
-    """A mistake is told on one line, whatever a plugin's message holds."""
+    """A mistake is told on one line of a length that can be read, whatever a plugin's message holds."""
+    text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
     return text if text.isprintable() else " ".join(text.split()).encode("unicode_escape").decode()

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
-from gateway.config import unbuilt
-from gateway.config.belonging import BESIDE
+from gateway.config import familiar
+from gateway.config.belonging import BESIDE, SWITCHES
 from gateway.config.document import Document
 from gateway.config.interpolation import Secret, conceal
 from gateway.config.position import Path, Position
 from gateway.config.settings import Settings, kind
 from gateway.config.shape import keys, nearest
 from gateway.config.validation import validate
+from gateway.config.when import When
 from gateway.config.wording import either
 from gateway.errors import Mistake
 from gateway.plugin import HOOKS, Mode, Plugin
@@ -22,8 +23,7 @@ from gateway.registry import PluginClass, Registry
 
 MODES: tuple[Mode, ...] = ("enforce", "observe", "off")
 _SWITCHED = {True: "enforce", False: "off"}
-OBSERVABLE = frozenset({"on_request", "on_end"})
-"""Hooks that `mode: observe` can keep without effect: an answer is discarded, the end is only told."""
+_ON = {"on": True, "enabled": True, "yes": True, "off": False, "disabled": False, "no": False, "none": False}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,9 +83,9 @@ class Entries:
             return None
         settings_path = (*path, name)
         written = self.document.at(settings_path)
-        if isinstance(written, bool):
-            hint = "write its name alone" if written else "write mode: off beside its name, or remove it"
-            self.document.report(settings_path, f"a plugin is not turned {'on' if written else 'off'} like this", hint)
+        if (switched := written if isinstance(written, bool) else _ON.get(written) if isinstance(written, str) else None) is not None:
+            hint = "write its name alone" if switched else "write mode: off beside its name, or remove it"
+            self.document.report(settings_path, f"a plugin is not turned {'on' if switched else 'off'} like this", hint)
             return None
         settings = validate(plugin.settings, self.document, settings_path, {} if written is None else written, self.folder)
         position = self.document.position(settings_path, at_key=True)
@@ -113,7 +113,7 @@ class Entries:
             return None
         if len(names) == 1:
             return names[0]
-        plugins = [name for name in names if name in self.registry or name in unbuilt.PLUGINS]
+        plugins = [name for name in names if name in self.registry]
         if len(plugins) != 1:
             self.document.report((*path, names[1]), "a second plugin in one entry", "begin it with a dash of its own", at_key=True)
             return None
@@ -129,20 +129,29 @@ class Entries:
             return None
         for key in strangers:
             hint = f"indent it further, to stand below {name}" if key in settings else nearest(key, BESIDE)
+            if key in SWITCHES:
+                hint = "a plugin works where it stands; mode: off, beside its name, turns it off"
             self.document.report((*path, key), "unknown key", hint, at_key=True)
         return name
 
     def _mode(self, path: Path, value: Any) -> Mode:
         if not isinstance(value, dict):
             return "enforce"
-        if "when" in value:
-            self.document.report((*path, "when"), unbuilt.WHY, at_key=True)
         mode = value.get("mode", "enforce")
         if mode not in MODES and not self.document.is_unfilled((*path, "mode")):
             got = self.document.kind((*path, "mode"))
             hint = nearest(mode, MODES) if isinstance(mode, str) else f"write {_SWITCHED[mode]}" if isinstance(mode, bool) else ""
             self.document.report((*path, "mode"), f"expected {either(MODES)}, got {got}", hint if "known here" not in hint else "")
+        if not self._counts(path, value):
+            return "off"
         return mode if mode in MODES else "enforce"
+
+    def _counts(self, path: Path, value: dict[str, Any]) -> bool:
+        """Whether this is the environment that the entry is for."""
+        if "when" not in value:
+            return True
+        when = validate(When, self.document, (*path, "when"), value["when"], self.folder)
+        return when is None or when.holds(self.document.sources.env)
 
     def _plugin(self, path: Path, name: str) -> PluginClass | None:
         """The class, or None: unknown, not built yet, or its file is broken."""
@@ -150,14 +159,14 @@ class Entries:
         if self.document.is_unfilled(where):
             return None
         if name not in self.registry:
-            if name in unbuilt.PLUGINS:
-                self.document.report(where, f'plugin "{name}" is {unbuilt.WHY}', at_key=True)
-            else:
-                first = name.partition(":")[0].strip()
-                hint = nearest(name, [*self.registry, *unbuilt.PLUGINS])
-                if ":" in name and first in self.registry:
-                    hint = f"write it without quotes, and with a space after the colon: - {first}: ..."
-                self.document.report(where, f"unknown plugin {kind(name)}", hint, at_key=True)
+            first = name.partition(":")[0].strip()
+            meant = familiar.plugin(name)
+            hint = f"here it is written {meant}" if meant else nearest(name, self.registry)
+            if not hint and not self.document.secrets(where):
+                hint = f"known here: {', '.join(self.registry)}"
+            if ":" in name and first in self.registry:
+                hint = f"write it without quotes, and with a space after the colon: - {first}: ..."
+            self.document.report(where, f"unknown plugin {kind(name)}", hint, at_key=True)
             return None
         try:
             return self.registry.load(name)
@@ -168,9 +177,8 @@ class Entries:
         return None
 
     def _refuse_unobservable(self, path: Path, entry: EntrySettings) -> None:
-        effects = [hook for hook in entry.hooks if hook not in OBSERVABLE]
-        if entry.mode == "observe" and effects and not entry.plugin.handles_mode:
-            why = f'plugin "{entry.name}" cannot be observed: {effects[0]} changes what passes'
+        if entry.mode == "observe" and entry.plugin.unobservable:
+            why = f'plugin "{entry.name}" cannot be observed: {entry.plugin.unobservable}'
             self.document.report((*path, "mode"), why, "write enforce or off")
 
     def _refuse_twice(self, path: Path, entries: Sequence[EntrySettings | None]) -> None:

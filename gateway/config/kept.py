@@ -18,6 +18,7 @@ class Kept:
     texts: Mapping[str, str]  # absolute path -> what it held: the policy, what it includes, files of variables and of secrets
     found: Mapping[str, list[str]]  # a pattern of `include` -> the files that it found
     code: Mapping[str, str]  # name of a plugin beside the policy -> its source
+    senders: Mapping[str, str] = field(default_factory=dict)  # the same of senders
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Kept:
@@ -26,7 +27,7 @@ class Kept:
     @property
     def values(self) -> dict[str, Any]:
         """As JSON values."""
-        return {"texts": dict(self.texts), "found": dict(self.found), "code": dict(self.code)}
+        return {"texts": dict(self.texts), "found": dict(self.found), "code": dict(self.code), "senders": dict(self.senders)}
 
     @property
     def digest(self) -> str:

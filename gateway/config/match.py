@@ -22,6 +22,8 @@ SUBSCRIBE UNBIND UNLINK UNLOCK UNSUBSCRIBE
 """
 METHODS = tuple(_METHODS.split())
 """Those of HTTP that llhttp, which reads requests, knows. Of any other a request never gets as far as a route."""
+UNNAMED = frozenset(METHODS) - {"PURGE"}
+"""What a route that names no methods takes. PURGE is an operator's word to a cache behind the gateway, whose word that cache trusts."""
 REFUSED = ("CONNECT", "TRACE")
 """Known to the parser, and turned away by the front."""
 
@@ -59,7 +61,7 @@ HostName = Annotated[str, BeforeValidator(host), WithJsonSchema({"type": "string
 class Match(Settings):
     """`GET /api/v1/leads/{id}`, `/api/v1/**` for all methods, or a mapping."""
 
-    methods: OneOrMany[Method] = Field((), description="The methods; without them, all. GET takes HEAD too.")
+    methods: OneOrMany[Method] = Field((), description="The methods; without them, all but PURGE. GET takes HEAD too.")
     path: str = Field(
         "/**",
         description="A template: `/api/v1/leads/{id}`; `{name}` stands for one segment, `/**` at the end for whatever follows, or nothing.",

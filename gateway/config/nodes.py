@@ -19,8 +19,11 @@ from gateway.errors import ConfigError, Mistake
 DEPTH = 64
 """Levels of nesting at which a file is a mistake or an attack."""
 ANCHORS = "an anchor holds for its own file; write it here too, under a key that begins with x-"
-# What YAML 1.2.2, section 5.1 does not call printable, without the byte order mark.
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_ENVIRONMENT, _INCLUDED = "a value from the environment is written ${NAME}", "files are included by include: at the top"
+TAGS = {"!env": _ENVIRONMENT, "!env_var": _ENVIRONMENT, "!secret": "a secret is written ${file:path}", "!include": _INCLUDED}
+"""What to write for tags that other programs give a meaning."""
+# What YAML 1.2.2, section 5.1 does not call printable, without the byte order mark; and the line breaks of YAML 1.1 that no editor shows.
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(slots=True)
@@ -97,9 +100,8 @@ class _Composer:
         if depth > DEPTH:
             raise self.mistake(event, f"nested deeper than {DEPTH} levels")
         if event.tag is not None:
-            raise self.mistake(
-                event, f"tags such as {event.tag.replace('tag:yaml.org,2002:', '!!')} are not used here", "remove it; text stands in quotes"
-            )
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            raise self.mistake(event, f"tags such as {tag} are not used here", TAGS.get(tag.lower(), "remove it; text stands in quotes"))
         node: Node
         if isinstance(event, yaml.ScalarEvent):
             node = self.anchored(event, Scalar(self.file, line, column, event.value, not event.style))

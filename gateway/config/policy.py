@@ -11,15 +11,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from gateway.config.cache import CacheSettings
 from gateway.config.checks import Checks
 from gateway.config.document import Document
 from gateway.config.entry import Entries, EntrySettings
 from gateway.config.interpolation import Secret
+from gateway.config.jobs import JobsSettings
 from gateway.config.kept import Files, Kept
 from gateway.config.masking import masked
 from gateway.config.readiness import CheckSettings
 from gateway.config.route import RouteSettings, effective
 from gateway.config.schema import PolicySchema
+from gateway.config.senders import SenderEntry, senders
 from gateway.config.server import ServerSettings, TelemetrySettings
 from gateway.config.sources import Sources
 from gateway.config.store import StoreSettings
@@ -44,6 +47,7 @@ class Policy:
     environment: str  # "" when not told
     server: ServerSettings
     store: StoreSettings
+    cache: CacheSettings
     telemetry: TelemetrySettings
     upstreams: Mapping[str, UpstreamSettings]
     plugins: tuple[EntrySettings, ...]  # of the common list, outermost first
@@ -51,12 +55,18 @@ class Policy:
     files: tuple[Path, ...]  # absolute: all that it is made of, itself first; also a .env that is not there, and folders globs looked in
     accept: tuple[str, ...]  # rules that shall not warn
     checks: Mapping[str, CheckSettings]
+    jobs: JobsSettings | None
+    senders: tuple[SenderEntry, ...]  # who does the jobs
     _document: Document = field(repr=False)
     _registry: Registry = field(repr=False)
 
     def entries_for(self, route: RouteSettings) -> tuple[EntrySettings, ...]:
         """What a request of `route` passes, outermost first. A common entry is the same object in every route."""
         return effective(self.plugins, route)
+
+    def parts(self) -> list[object]:
+        """Most of what it is made of: for whoever would rather have it end a little at a time."""
+        return [*self.routes, *self._document.parts()]
 
     def secrets(self, route: str) -> tuple[Secret, ...]:
         """What the plugins of the route of this name have from the environment, to be shown to nobody; a plain quantity is no secret."""
@@ -79,7 +89,7 @@ class Policy:
     def kept(self) -> Kept:
         """All that it was read from, so that `load` can make the same of it in another process: secrets, too."""
         disk = self._document.sources.disk
-        return Kept(dict(disk.texts), dict(disk.found), self._registry.code)
+        return Kept(dict(disk.texts), dict(disk.found), self._registry.code, self._registry.senders.code)
 
     def masked(self) -> Any:
         """The policy as plain values, merged and filled in, with nothing secret in it. Milliseconds for a thousand routes."""
@@ -106,7 +116,7 @@ def load(
     path = Path(path)
     sources = Sources(path.absolute().parent, env, Files(kept))
     if registry is None and kept is not None:
-        registry = Registry(sources.folder, kept.code)
+        registry = Registry(sources.folder, kept.code, kept.senders)
     with _naming_files(sources):
         return _compile(sources.read(path), path, registry, sources, env_files)
 
@@ -153,6 +163,7 @@ def _compile(text: str, path: Path, registry: Registry | None, sources: Sources,
     own = [entries.read(("routes", n, "plugins")) for n in range(_length(document))]
     schema = validate(PolicySchema, document, (), document.value, folder, registry)
     routes = Checks(document, schema, folder, registry).routes(common, own)
+    workers = senders(document, registry.senders, folder)
     document.refuse()
     assert schema is not None
     return Policy(
@@ -162,6 +173,7 @@ def _compile(text: str, path: Path, registry: Registry | None, sources: Sources,
         schema.environment or "",
         schema.server,
         schema.store,
+        schema.cache,
         schema.telemetry,
         MappingProxyType(schema.upstreams),
         _whole(common),
@@ -169,6 +181,8 @@ def _compile(text: str, path: Path, registry: Registry | None, sources: Sources,
         tuple(sources.files),
         schema.accept,
         MappingProxyType(schema.checks),
+        schema.jobs,
+        workers,
         document,
         registry,
     )

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from gateway.config.cache import CacheSettings
+from gateway.config.jobs import JobsSettings
 from gateway.config.match import Match
 from gateway.config.readiness import CheckSettings
 from gateway.config.server import ServerSettings, TelemetrySettings
@@ -56,6 +58,8 @@ class PolicySchema(Settings):
     )
     server: ServerSettings = Field(default_factory=ServerSettings, description="Where the gateway listens and what it puts up with.")
     store: StoreSettings = Field(default_factory=StoreSettings, description="Where counters are kept.")
+    cache: CacheSettings = Field(default_factory=CacheSettings, description="How much stored answers may take; see the plugin `cache`.")
+    jobs: JobsSettings | None = Field(None, description="Work that requests leave behind, done until it is done. Without it, none.")
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="What the gateway tells of itself.")
     checks: dict[str, CheckSettings] = Field(
         default_factory=dict, description="Databases and other services that readiness looks at, in the background, by name."
@@ -66,6 +70,13 @@ class PolicySchema(Settings):
     )
     routes: Many[RouteSchema] = Field(min_length=1, description="The routes; of those that match, the most specific one takes a request.")
     accept: OneOrMany[str] = Field((), description="Rules of `gateway check` that shall not warn, anywhere in this policy.")
+
+    @field_validator("jobs", mode="before")
+    @classmethod
+    def _is_written(cls, value: Any) -> Any:
+        if value is None:
+            raise ValueError("nothing stands below it; write jobs: {} for what it is by default, or remove it")
+        return value
 
     @field_validator("environment")
     @classmethod

@@ -129,6 +129,8 @@ def _listener(value: str) -> Listener:
 class ServerSettings(Settings):
     """The side of the gateway that clients see."""
 
+    example: ClassVar[str] = "listen: 0.0.0.0:8080"
+
     listen: OneOrMany[Listener] = Field(
         (_listener("0.0.0.0:8080"),),
         min_length=1,
@@ -156,7 +158,12 @@ class ServerSettings(Settings):
 
     @model_validator(mode="after")
     def _have_ports_of_their_own(self) -> Self:
-        taken: list[tuple[str, Listener | Observe | Admin]] = [("listen", listener) for listener in self.listen]
+        taken: list[tuple[str, Listener | Observe | Admin]] = []
+        for listener in self.listen:
+            for _, before in taken:
+                if _overlap(address(listener.address), address(before.address)):
+                    raise At(("listen",), f"{listener.address} is taken by {before.address} already; remove one of them")
+            taken.append(("listen", listener))
         for name, port in (("observe", self.observe), ("admin", self.admin)):
             if port is not None:
                 for other, place in taken:
@@ -179,6 +186,8 @@ def _overlap(one: tuple[str, int], other: tuple[str, int]) -> bool:
 
 class LogSettings(Settings):
     """The gateway's own log; the access log is a plugin."""
+
+    example: ClassVar[str] = "level: debug"
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least important message that is written.")
     format: Literal["text", "json"] = Field("text", description="How a message is written: `text`, or `json`, one object a line.")

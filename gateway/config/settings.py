@@ -22,6 +22,8 @@ _COMPOUND = re.compile(r"(?:(\d{1,6})d)?\s?(?:(\d{1,6})h)?\s?(?:(\d{1,6})m)?\s?(
 _USERINFO = re.compile(r"(?<=//)[^/@\s]+(?=@)")
 LONGEST = 36_500 * 86400.0
 """Seconds: a hundred years. Longer ones are a slip of the finger, and beyond what the clocks of some systems can wait for."""
+LONGEST_SHOWN = 100
+"""Characters of a value that are told of it."""
 LARGEST = 1 << 50
 """Bytes: one pebibyte."""
 _SPELT = {
@@ -31,9 +33,9 @@ _SPELT = {
     "h": ("hr", "hrs", "hour", "hours"),
     "d": ("day", "days"),
     "B": ("byte", "bytes"),
-    "KiB": ("k", "kb", "kib"),
-    "MiB": ("m", "mb", "mib"),
-    "GiB": ("g", "gb", "gib"),
+    "KiB": ("k", "kb", "kib", "ki", "kilobyte", "kilobytes"),
+    "MiB": ("m", "mb", "mib", "mi", "megabyte", "megabytes"),
+    "GiB": ("g", "gb", "gib", "gi", "gigabyte", "gigabytes"),
 }
 """What people write for a unit, in lower case."""
 
@@ -45,6 +47,9 @@ class Settings(BaseModel):
 
     shorthand: ClassVar[str] = ""
     """The setting that a bare value stands for: `body_limit: 10MiB` is `body_limit: {max: 10MiB}`."""
+
+    example: ClassVar[str] = ""
+    """What its block is written like, as in `limit: 100, window: 1m`: told to who writes something else in its place."""
 
     @model_validator(mode="before")
     @classmethod
@@ -69,6 +74,7 @@ def kind(value: Any) -> str:
             return "true" if value else "false"
         case str():
             value = _USERINFO.sub("***", value)  # a password in a URL
+            value = value if len(value) <= LONGEST_SHOWN else f"{value[:LONGEST_SHOWN]}..."
             return f'"{value if value.isprintable() else value.encode("unicode_escape").decode()}"'
         case dict():
             return "a mapping"
@@ -140,7 +146,8 @@ def rate(value: Any) -> float:
 
 def _measure(value: Any, form: re.Pattern[str], noun: str, example: str, unit: str) -> re.Match[str]:
     if _is_amount(value):
-        raise ValueError(f"a bare number is no {noun}; write the unit, as in {value}{unit}")
+        meant = f"{value * 100:g}% or {value:g}%" if unit == "%" and 0 < value < 1 else f"{value}{unit}"
+        raise ValueError(f"a bare number is no {noun}; write the unit, as in {meant}")
     match = form.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"{kind(value)} is no {noun}; write a number and its unit, as in {example}")
@@ -162,7 +169,13 @@ def file(value: Any, info: ValidationInfo) -> Path:
     path = (folder / value).absolute()
     if (note := (info.context or {}).get("note")) is not None:
         note(path)
+    if value.startswith(("http://", "https://")):
+        raise ValueError(f"{kind(value)} is a URL; a file belongs here, and nothing is fetched")
+    if value.startswith("-----BEGIN"):
+        raise ValueError("this is what stands in a file; write the path of one that holds it")
     try:
+        if path.is_dir():
+            raise ValueError(f"{kind(value)} is a folder; write the path of a file")
         if not path.is_file():
             raise ValueError(f"no such file: {kind(value)}; a path is relative to the policy's folder")
         path.open("rb").close()
@@ -177,8 +190,32 @@ def new_file(value: Any, info: ValidationInfo) -> Path:
         raise ValueError(f"expected the path of a file, got {kind(value)}")
     folder: Path = (info.context or {}).get("folder", Path())
     path = (folder / value).absolute()
-    if value.endswith("/") or path.is_dir():
+    try:
+        is_folder = value.endswith("/") or path.is_dir()
+        above = next((one for one in path.parents if one.exists()), path.parent)  # what lacks below it can be made
+    except OSError as error:  # a name too long
+        raise ValueError(f"{kind(value)} cannot be a file: {error.strerror}") from error
+    if is_folder:
         raise ValueError(f"{kind(value)} is a folder; write the path of a file")
+    if not above.is_dir():
+        raise ValueError(f"{kind(value)} lies below {above.name}, which is no folder; write another path")
+    return path
+
+
+def folder(value: Any, info: ValidationInfo) -> Path:
+    """The absolute path of a folder named relative to the policy's. Raises ValueError when there is none.
+
+    What lies in it is watched like the files of the policy: a change is read with the next one.
+    """
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError(f"expected the path of a folder, got {kind(value)}")
+    context = info.context or {}
+    path: Path = (context.get("folder", Path()) / value).absolute()
+    if not path.is_dir():
+        raise ValueError(f"no such folder: {kind(value)}; a path is relative to the policy's folder")
+    if (note := context.get("note")) is not None:
+        for one in (path, *path.rglob("*")):
+            note(one)
     return path
 
 
@@ -201,6 +238,8 @@ File = Annotated[Path, BeforeValidator(file), WithJsonSchema({"type": "string"})
 """A readable file; written relative to the policy's folder, here absolute."""
 NewFile = Annotated[Path, BeforeValidator(new_file), WithJsonSchema({"type": "string"})]
 """A file to be written; written relative to the policy's folder, here absolute."""
+Folder = Annotated[Path, BeforeValidator(folder), WithJsonSchema({"type": "string"})]
+"""A folder to be read; written relative to the policy's folder, here absolute."""
 One = Annotated[Literal[1], BeforeValidator(only_one)]
 """The number 1, of which there may be more in a later version."""
 Many = Annotated[tuple[T, ...], Strict(False)]

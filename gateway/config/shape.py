@@ -29,12 +29,12 @@ def members(annotation: Any) -> Iterator[Any]:
         yield annotation
 
 
-def below(shapes: Shapes, step: str | int) -> Shapes:
-    """What is expected one step further down; nothing where no such step is expected."""
-    return tuple(inner for shape in shapes for inner in _below(shape, step))
+def below(shapes: Shapes, step: str | int, is_there: bool = True) -> Shapes:
+    """What is expected one step further down; nothing where no such step is expected. A key that is not there can only be a setting."""
+    return tuple(inner for shape in shapes for inner in _below(shape, step, is_there))
 
 
-def _below(shape: Any, step: str | int) -> Iterator[Any]:
+def _below(shape: Any, step: str | int, is_there: bool) -> Iterator[Any]:
     args = get_args(shape)
     if isinstance(shape, type) and issubclass(shape, BaseModel):
         for name, field in shape.model_fields.items():
@@ -43,7 +43,7 @@ def _below(shape: Any, step: str | int) -> Iterator[Any]:
     elif isinstance(step, int) and get_origin(shape) in (list, tuple, set, frozenset):
         for arg in args:
             yield from members(arg)
-    elif isinstance(step, str) and get_origin(shape) in (dict, Mapping):
+    elif isinstance(step, str) and is_there and get_origin(shape) in (dict, Mapping):
         yield from members(args[1])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
@@ -61,7 +62,7 @@ class Sources:
         except FileNotFoundError:
             raise ConfigError([Mistake(str(path), 0, 0, "", "no such file", hint)]) from None
         except OSError as error:
-            hint = f"name a file in it, as in {path / 'gateway.yaml'}" if isinstance(error, IsADirectoryError) else ""
+            hint = f"name a file in it: {path}/..." if isinstance(error, IsADirectoryError) else ""
             raise ConfigError([Mistake(str(path), 0, 0, "", f"cannot be read: {error.strerror}", hint)]) from None
         if len(data) > SIZE:
             raise ConfigError([Mistake(str(path), 0, 0, "", f"larger than {SIZE >> 20} MiB")])
@@ -71,7 +72,9 @@ class Sources:
         except UnicodeDecodeError as error:
             before = data[: error.start]
             line, column = before.count(b"\n") + 1, len(before[before.rfind(b"\n") + 1 :].decode()) + 1
-            raise ConfigError([Mistake(str(path), line, column, "", f"byte 0x{data[error.start]:02X} is not UTF-8")]) from None
+            raise ConfigError(
+                [Mistake(str(path), line, column, "", f"byte 0x{data[error.start]:02X} is not UTF-8", _encoding(data))]
+            ) from None
 
     def secret(self, name: str) -> str:
         """What the file of a ${file:name} holds, without the newline at its end. Raises Unfilled."""
@@ -92,3 +95,12 @@ class Sources:
             return data.decode().removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError:
             raise Unfilled(f"{shown} is not UTF-8", "a secret is text; encode it, as in base64") from None
+
+
+def _encoding(data: bytes) -> str:
+    """What to do about bytes that are no UTF-8."""
+    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return "it is UTF-16; save it as UTF-8"
+    if data[:2] == b"\x1f\x8b":
+        return "it is compressed by gzip; unpack it"
+    return "save it as UTF-8"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -32,6 +33,7 @@ class StoreSettings(Settings):
     port: int = Field(address.PORT, ge=1, le=65535, description="Its port.")
     sentinels: Many[str] = Field((), description="Sentinels, as `host` or `host:port`, in place of `host`: they are asked for `master`.")
     master: str = Field("", description="The name by which the sentinels know it.")
+    sentinel_password: str | None = Field(None, repr=False, description="What the sentinels want, if anything, beside a `url`, too.")
     username: str | None = Field(None, description="The user to log in as, where the server has several.")
     password: str | None = Field(None, repr=False, description="The password; write `${NAME}` or `${file:path}`, never itself.")
     db: int = Field(0, ge=0, le=65535, description="The number of its database.")
@@ -59,6 +61,9 @@ class StoreSettings(Settings):
             wrong += [] if value.get("master") else [("sentinels", "the name that they know it by is missing; write master")]
         elif value.get("master") is not None:
             wrong = [("master", "only sentinels know it by a name; write sentinels in place of host")]
+        sentinels = value.get("sentinels") or "+sentinel://" in str(value.get("url"))
+        if value.get("sentinel_password") is not None and not sentinels and not wrong:
+            wrong = [("sentinel_password", "there are no sentinels to tell it; write password for the store's own")]
         if not value.get("tls") and value.get("ca") is not None and not wrong:
             wrong = [("ca", "without TLS nobody is vouched for; write tls: true")]
         if wrong:
@@ -66,7 +71,7 @@ class StoreSettings(Settings):
             raise ValidationError.from_exception_data("store", errors)
         return value
 
-    @field_validator("password", mode="before")
+    @field_validator("password", "sentinel_password", mode="before")
     @classmethod
     def _is_text(cls, value: Any) -> Any:
         if isinstance(value, bool | int | float):
@@ -98,7 +103,8 @@ class StoreSettings(Settings):
     def redis(self) -> address.Address | None:
         """None: in memory."""
         if self.host is None and not self.sentinels:
-            return None if self.url == MEMORY else address.parse(self.url)
+            found = None if self.url == MEMORY else address.parse(self.url)
+            return found if found is None or not self.sentinel_password else replace(found, sentinel_password=self.sentinel_password)
         return address.Address(
             host=self.host or "",
             port=self.port,
@@ -109,4 +115,5 @@ class StoreSettings(Settings):
             ca=str(self.ca or ""),
             sentinels=tuple(address.host_and_port(host, address.SENTINEL_PORT) for host in self.sentinels),
             master=self.master,
+            sentinel_password=self.sentinel_password or "",
         )

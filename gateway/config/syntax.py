@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Any
 
 import yaml
 
@@ -26,6 +27,10 @@ _LOOKALIKES = {
 }
 
 _PLACEHOLDER = re.compile(r"(?<![^\s,:{\[])/[^\s,\"'\]}]*\{[^\s,{}]*\}[^\s,\]}]*")
+
+_TEMPLATE = re.compile(r"\s*\{%")
+_COMMENT = re.compile(r"(^|\s)(//|/\*)")
+_UNCLOSED = {True: ("this list is not closed", _CLOSED), False: ("this mapping is not closed", _CLOSED)}
 
 # (part of libyaml's problem, part of its context, why, hint, does the mistake stand where the construct began?)
 _WORDS = (
@@ -82,17 +87,29 @@ def reworded(error: yaml.YAMLError, text: str, file: str) -> Mistake:
         return Mistake(file, conflict + 1, 1, "", "git has left a conflict here", "keep one of its two sides, and remove the marks")
     if "expected key" in problem and line < len(lines) and (more := _after_its_end(lines[line], column)) is not None:
         return Mistake(file, line + 1, column + 1, "", *more)
+    if (template := next((n for n, one in enumerate(lines) if _TEMPLATE.match(one)), None)) is not None:
+        why = "this is a line of a template, and a policy is plain YAML"
+        return Mistake(file, template + 1, 1, "", why, "a value from the environment is written ${NAME}")
+    for n in range(max(line - 1, 0), min(line + 1, len(lines))) if "flow" in context else ():
+        if (comment := _COMMENT.search(lines[n])) is not None:
+            return Mistake(file, n + 1, comment.start(2) + 1, "", f"{comment[2]} begins no comment", "write # with a space before it")
+    if "flow" in context and (line >= len(lines) or not "".join(lines[line:]).strip()) and (found := _opened(text)) is not None:
+        opened, is_list = found
+        return Mistake(file, opened.line + 1, opened.column + 1, "", *_UNCLOSED[is_list])
     if "flow" in context and line < len(lines) and (reference := lines[line].find("${")) >= 0:
         why = "a reference inside [...] or {...} stands in quotes"
         return Mistake(file, line + 1, reference + 1, "", why, 'write "${NAME}"')
     if "flow" in context and line < len(lines) and (path := _PLACEHOLDER.search(lines[line])) is not None:
         why = "a path with {...} in it stands in quotes inside [...] or {...}"
         return Mistake(file, line + 1, path.start() + 1, "", why, f'write "{path[0]}"')
-    if "expected ','" in problem and began is not None and began.line == line and lines[line][column:].strip():
+    is_json = text.lstrip()[:1] == "{"  # then what follows on another line belongs to it, too
+    if "expected ','" in problem and began is not None and (began.line == line or is_json) and lines[line][column:].strip():
+        if began.line != line:
+            column = len(lines[line]) - len(lines[line].lstrip())  # of the key whose colon nobody expected
         why = "a comma or the closing bracket is missing before this"
         return Mistake(file, line + 1, column + 1, "", why, "part items with a comma and a space")
-    if "mapping values are not allowed" in problem and (found := _misread(lines, line, column)) is not None:
-        return Mistake(file, *found)
+    if "mapping values are not allowed" in problem and (misread := _misread(lines, line, column)) is not None:
+        return Mistake(file, *misread)
     if "expected <document start>" in problem:
         first = next((n for n, above in enumerate(lines) if above.strip() and not above.lstrip().startswith("#")), line)
         if first < line and lines[first].startswith(" ") and column == 0:
@@ -110,6 +127,20 @@ def reworded(error: yaml.YAMLError, text: str, file: str) -> Mistake:
                 line, column = began.line, began.column
             return Mistake(file, line + 1, column + 1, "", why, hint)
     return Mistake(file, line + 1, column + 1, "", "this is no YAML", "write key: value, and text with signs in it in quotes")
+
+
+def _opened(text: str) -> tuple[Any, bool] | None:
+    """Where the innermost bracket stands that is open at the end, and whether it is a list's; None when there is none."""
+    opened: list[Any] = []
+    try:
+        for event in yaml.parse(text, yaml.CSafeLoader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                opened.append(event)
+            elif isinstance(event, yaml.CollectionEndEvent):
+                opened.pop()
+    except yaml.YAMLError:
+        return next(((one.start_mark, isinstance(one, yaml.SequenceStartEvent)) for one in reversed(opened) if one.flow_style), None)
+    return None
 
 
 def _lookalike(lines: list[str], line: int) -> tuple[int, int, str, str, str] | None:

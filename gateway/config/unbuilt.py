@@ -8,7 +8,6 @@ WHY = "known, but not built yet in this version"
 
 KEYS = frozenset(
     {
-        "jobs",
         "upstreams.*.balance",
         "upstreams.*.health",
         "upstreams.*.max_in_flight",
@@ -20,20 +19,6 @@ VALUES = {
     "upstreams.*.balance": ("least_request", "hash"),
 }
 """Of keys that exist: the beginnings of values that do not yet."""
-
-PLUGINS = frozenset(
-    {
-        "authorize",
-        "cache",
-        "compress",
-        "enqueue",
-        "idempotency",
-        "jobs_api",
-        "purge",
-        "sanitize",
-        "validate",
-    }
-)
 
 
 def _pattern(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from gateway.authority import hostname, is_name_or_ipv4, valid_host
 from gateway.config.settings import Duration, File, OneOrMany, Settings, kind
 from gateway.errors import BadRequest
 
+_BARE = re.compile(r"[A-Za-z][A-Za-z0-9.-]*(:[0-9]{1,5})?")
 _EXAMPLE = "write http://host:port or https://host:port"
 
 
@@ -21,13 +23,16 @@ def target(value: Any) -> str:
         raise ValueError(f"{kind(value)} is no target; {_EXAMPLE}")
     scheme, _, rest = value.partition("://")
     if scheme.lower() not in ("http", "https") or not rest:
-        raise ValueError(f"{kind(value)} is no target; {_EXAMPLE}")
+        meant = f"write http://{value}" if _BARE.fullmatch(value) else _EXAMPLE
+        raise ValueError(f"{kind(value)} is no target; {meant}")
     try:
         parts = urlsplit("//" + rest)
     except ValueError:  # a bracket that is not closed
         raise ValueError(f"{kind(value)} is no target; {_EXAMPLE}") from None
     if "@" in parts.netloc:
         raise ValueError("a target holds no user and password; send them with the headers plugin")
+    if "://" in rest:
+        raise ValueError(f"{kind(value)} is no target, it is several; write a list: [http://one:3000, http://two:3000]")
     if parts.path not in ("", "/") or "?" in rest or "#" in rest:
         raise ValueError(
             "a target holds no path and no query; the path of the request is what goes upstream, and the rewrite plugin changes it"
@@ -35,12 +40,20 @@ def target(value: Any) -> str:
     try:
         authority = valid_host(parts.netloc)
     except BadRequest:
-        raise ValueError(f"{kind(value)} is no target; {_EXAMPLE}") from None
+        raise ValueError(f"{kind(value)} is no target; {_wrong(parts.netloc)}") from None
     if parts.port == 0:
         raise ValueError(f"{kind(value)} is no target; a port is from 1 to 65535")
     if not authority.startswith("[") and not is_name_or_ipv4(hostname(authority)):
         raise ValueError(f"{kind(value)} is no target; a host of numbers is an IPv4 address, as in 10.0.0.7")
     return f"{scheme.lower()}://{authority}"
+
+
+def _wrong(netloc: str) -> str:
+    """What to write for a host and port that cannot be."""
+    host, _, port = netloc.rpartition(":")
+    if netloc.count(":") > 1 and "[" not in netloc:
+        return "an IPv6 address stands in brackets, as in http://[::1]:3000"
+    return "a port is from 1 to 65535" if host and port.isdecimal() and int(port) > 65535 else _EXAMPLE
 
 
 Target = Annotated[str, BeforeValidator(target), WithJsonSchema({"type": "string", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^/@?#]+/?$"})]

@@ -6,19 +6,27 @@ from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from gateway.config import unbuilt
-from gateway.config.belonging import belongs
+from gateway.config import familiar, unbuilt
+from gateway.config.belonging import SWITCHES, belongs
 from gateway.config.document import Document
 from gateway.config.position import Path
-from gateway.config.settings import At
+from gateway.config.settings import At, Settings
 from gateway.config.shape import Shapes, below, close, keys
 from gateway.config.wording import SCALARS, either, expected, foreign, mismatch, words
 
 M = TypeVar("M", bound=BaseModel)
+
+
+_ANOTHERS = {
+    "type": "value_error",
+    "msg": "",
+    "ctx": {"error": "no key here is one of a policy's; a policy begins with version: 1, and gateway init writes a first one"},
+}
+"""What is said of a file for another program."""
 
 
 @dataclass(slots=True)
@@ -38,7 +46,7 @@ def validate(model: type[M], document: Document, path: Path, value: Any, folder:
 
     `plugins` are the names of those there are, for keys that stand where they do not belong.
     """
-    context = {"folder": folder, "note": document.sources.note}
+    context = {"folder": folder, "note": document.sources.note, "read": document.sources.disk.read}
     try:
         return model.model_validate(value, context=context)
     except ValidationError as error:
@@ -64,8 +72,9 @@ def _place(error: Any, model: type[BaseModel], document: Document, base: Path) -
     found = _Found(error, base, shapes)
     for n, step in enumerate(error["loc"]):
         is_last = n == len(error["loc"]) - 1
-        inner = below(shapes, step)
-        if _holds(value, step):
+        holds = _holds(value, step)
+        inner = below(shapes, step, holds)
+        if holds:
             value, path = value[step], (*path, step)
         elif step == "[key]" and is_last:
             found.at_key = True
@@ -112,6 +121,9 @@ def _merged(errors: Sequence[_Found]) -> _Found:
 
 def _folded(found: Sequence[_Found], document: Document) -> list[_Found]:
     """One mistake, one message: a misspelt key is not missing too, nor is what stands beside the block it was meant for unknown."""
+    strange = {one.path[0] for one in found if one.error["type"] == "extra_forbidden" and len(one.path) == 1}
+    if strange and strange == document.value.keys():
+        return [replace(found[0], error=_ANOTHERS, path=())]
     found = _named(found)
     strangers: dict[Path, list[_Found]] = defaultdict(list)
     lacking: dict[Path, list[_Found]] = defaultdict(list)
@@ -128,6 +140,11 @@ def _folded(found: Sequence[_Found], document: Document) -> list[_Found]:
         beside = strangers[empty.path[:-1]]
         if outside := [one for one in beside if one.path[-1] in keys(empty.shapes)]:
             strangers[empty.path[:-1]] = [one for one in beside if one not in outside]
+            folded[folded.index(empty)] = replace(empty, error={**empty.error, "outside": [str(one.path[-1]) for one in outside]})
+    for empty in [one for one in folded if one.path and document.at(one.path) is None and _takes_names(one.shapes)]:
+        outside = [one for one in strangers[empty.path[:-1]] if isinstance(document.at(one.path), dict)]
+        if outside:
+            strangers[empty.path[:-1]] = [one for one in strangers[empty.path[:-1]] if one not in outside]
             folded[folded.index(empty)] = replace(empty, error={**empty.error, "outside": [str(one.path[-1]) for one in outside]})
     for path, all_of_them in lacking.items():
         names = [str(one.error["loc"][-1]) for one in all_of_them]
@@ -150,6 +167,12 @@ def _named(found: Sequence[_Found]) -> Sequence[_Found]:
             first = replace(unnamed[0], error={**unnamed[0].error, "unnamed": block.removesuffix("s")})
             found = [*(one for one in found if one not in inside), first]
     return found
+
+
+def _takes_names(shapes: Shapes) -> bool:
+    """Whether names of the operator's own stand there, each with a block."""
+    origins: list[Any] = [get_origin(shape) for shape in shapes]
+    return dict in origins or Mapping in origins
 
 
 def _meant(key: str, names: Sequence[str]) -> str:
@@ -177,7 +200,8 @@ def _report(one: _Found, document: Document, plugins: Container[str]) -> None:
     elif (kind == "extra_forbidden" and unbuilt.is_key(path)) or unbuilt.is_value(path, value):
         document.report(path, unbuilt.WHY, at_key=one.at_key)
     elif kind == "kinds":
-        document.report(path, *_instead(*mismatch(one.error["nouns"], document.kind(path), value, keys(one.shapes)), document, path))
+        why, hint = mismatch(one.error["nouns"], document.kind(path), value, keys(one.shapes))
+        document.report(path, *_instead(why, _block(one, document) or hint, document, path))
     elif "outside" in one.error:
         outside = " and ".join(one.error["outside"])
         document.report(path, "nothing stands below it", f"indent {outside} further than {path[-1]}", at_key=True)
@@ -191,17 +215,34 @@ def _report(one: _Found, document: Document, plugins: Container[str]) -> None:
         if isinstance(cause, At):
             path = (*path, *cause.path)
         why, hint = words(one.error, document.kind(path), value, keys(one.shapes))
+        hint = _block(one, document) or hint
         document.report(path, *_instead(why, hint, document, path), at_key=one.at_key)
+
+
+def _block(one: _Found, document: Document) -> str:
+    """What to write where a block of settings belongs and something else stands: the value as its one setting, or an example."""
+    blocks = [shape for shape in one.shapes if isinstance(shape, type) and issubclass(shape, Settings)]
+    value = document.at(one.path)
+    if one.error["type"] not in ("model_type", "model_attributes_type", "dict_type") or len(blocks) != 1 or isinstance(value, dict):
+        return ""
+    if blocks[0].example:
+        return f"write settings, as in {{{blocks[0].example}}}"
+    needed = [field.alias or name for name, field in blocks[0].model_fields.items() if field.is_required()]
+    if len(needed) == 1 and isinstance(value, str):
+        return f"write {{{needed[0]}: {document.kind(one.path)}}}"
+    return f"write {needed[0]}: before it" if len(needed) == 1 and isinstance(value, list) else ""
 
 
 def _unknown(one: _Found, document: Document, plugins: Container[str]) -> str:
     """What to do with an unknown key: a slip of the pen in a key of this place, one of another place, or one we know nothing of."""
     key, known = str(one.path[-1]), keys(one.shapes)
+    if meant := familiar.key(key, known):
+        return f'here it is called "{meant}"'
     if close(key, known, 0.8) or ":" in key or "=" in key:
         return words(one.error, "", None, known)[1]
     if len(one.path) == 1 and key[:2] in ("x_", "X-", "X_"):
         return f"a key of the file's own begins with x-, as in x-{key[2:]}"
-    if key in ("enabled", "enable", "disabled") and "plugins" in one.path:
+    if key in SWITCHES and "plugins" in one.path:
         return "a plugin works where it stands; mode: off, beside its name, turns it off"
     if hint := belongs(one.path, plugins):
         return hint

@@ -81,9 +81,14 @@ def mismatch(noun: str, got: str, value: Any, keys: Sequence[str]) -> Words:
     if "number" in noun and (meant := _number_meant(noun, value)):
         return why, meant
     if noun == "a list" and value is None:
-        return why, "write [] for none"
+        return why, "write its items below it, each with a dash and a space, or [] for none"
     if noun == "a list" and isinstance(value, dict):
         return why, "begin each item with a dash and a space"
+    if noun == "a list" and isinstance(value, str) and "\n" in value:
+        return why, "remove the | or > behind the key: it makes a text of all that follows"
+    if noun == "a list" and isinstance(value, str) and value.startswith("-"):
+        strange = f"; what stands behind it is U+{ord(value[1]):04X}" if value[1:2] and not value[1].isascii() else ""
+        return why, f"write a space behind the dash{strange}"
     if noun == "a list":
         return why, "write it in brackets, or with a dash on a line of its own"
     if noun == "a mapping" and keys:
@@ -201,7 +206,8 @@ def missing(names: Sequence[str]) -> Words:
     """The words for keys without which a mapping is nothing."""
     quoted = " and ".join(f'"{name}"' for name in names)
     plural = "s" if len(names) > 1 else ""
-    return f"the key{plural} {quoted} {'are' if plural else 'is'} missing", f"write {', '.join(f'{name}: ...' for name in names)}"
+    written = ", ".join(f"{name}: {'1' if name == 'version' else '...'}" for name in names)
+    return f"the key{plural} {quoted} {'are' if plural else 'is'} missing", f"write {written}"
 
 
 def unknown(key: str, keys: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import sys
+from tempfile import TemporaryDirectory
 
 import aiohttp
 
@@ -18,6 +19,8 @@ TOUR = """
 The gateway answers on {url}; Ctrl-C stops it and the leads service. In another terminal, try
 
   curl -i '{url}/api/v1/leads?limit=1'
+  curl -i {url}/api/v1/leads -H 'Content-Type: application/json' -d '{{"name": "Grace Hopper", "email": "grace@example.com"}}'
+  cat var/outbox/*.eml    # the welcome mail that this gave rise to
   curl -i {url}/nowhere
   curl -i '{url}/api/v1/fail?how=reset'
   curl -i {url}/api/v1/login -d '{{"email": "demo@example.com", "password": "guess"}}'    # six times
@@ -29,8 +32,14 @@ README.md says what to expect. The policy is {policy}: change it, and the gatewa
 
 async def run(policy: str, leads: str, stop: asyncio.Event) -> int:
     """Run the gateway until `stop`, or until it ends by itself: then its exit code."""
-    # Readiness that says no for a while is for load balancers: nobody who presses Ctrl-C wants to wait for it.
-    env = {"LAME_DUCK": "0s", **os.environ, "LEADS_URL": leads}
+    with TemporaryDirectory(prefix="gateway-demo-") as folder:
+        # Readiness that says no for a while is for load balancers: nobody who presses Ctrl-C wants to wait for it. And leads that begin
+        # anew have the numbers of those before, which a file of jobs would take for the same.
+        own = {"LAME_DUCK": "0s", "JOBS_FILE": f"{folder}/jobs.db"}
+        return await _run(policy, {**own, **os.environ, "LEADS_URL": leads}, stop)
+
+
+async def _run(policy: str, env: dict[str, str], stop: asyncio.Event) -> int:
     try:
         url = _url(policy, env)
     except ConfigError as error:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from gateway.identity.api_key import ApiKey, ApiKeySettings
 from gateway.identity.basic import Basic, BasicSettings
-from gateway.identity.claims import holds
 from gateway.identity.forwarding import Forward, Forwarding
 from gateway.identity.jwt import Jwt, JwtSettings
 from gateway.identity.method import Identity, Method, Refusal
 from gateway.identity.networks import Networks, listed
+from gateway.identity.requirement import Requirement, Unmet
 
 __all__ = [
     "ApiKey",
@@ -23,6 +23,7 @@ __all__ = [
     "Method",
     "Networks",
     "Refusal",
-    "holds",
+    "Requirement",
+    "Unmet",
     "listed",
 ]

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hmac
 import secrets
 from math import inf
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
 from multidict import istr
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gateway.config.header import HeaderName
 from gateway.config.settings import File, Settings
 from gateway.exchange import Exchange
 from gateway.identity import keyfile
+from gateway.identity.known import FileKeys, Known, KnownKeys, StoreKeys
 from gateway.identity.method import REALM, Identity, Method, Refusal
+from gateway.identity.operations import KEYS
 
 if TYPE_CHECKING:
     from gateway.plugin import Host
@@ -24,46 +26,37 @@ if TYPE_CHECKING:
 class ApiKeySettings(Settings):
     """Keys that clients send in a header of their own."""
 
-    file: File = Field(description="The keys, a YAML file that `gateway keys` writes; read again when it changes.")
+    file: File | None = Field(None, description="The keys, a YAML file that `gateway keys` writes; read again when it changes.")
+    store: bool = Field(
+        False, description="The keys are those in the policy's `store`, which all gateways share; `gateway keys --store` makes them."
+    )
     header: HeaderName = Field("X-API-Key", description="The header that holds the key.")
     query: str | None = Field(
         None, min_length=1, description="A query parameter that may hold it, too. Discouraged: URLs end in logs, histories and Referer."
     )
     strip: bool = Field(True, description="Take the key off what goes upstream.")
 
-
-class _Known(NamedTuple):
-    digest: bytes
-    identity: Identity
-    expires: float  # seconds since 1970
+    @model_validator(mode="after")
+    def _has_one_place(self) -> ApiKeySettings:
+        if (self.file is None) != self.store:
+            raise ValueError("keys are in a file or in the store; write one of `file: policy/keys.yaml` and `store: true`")
+        return self
 
 
 class ApiKey(Method):
     def __init__(self, settings: ApiKeySettings, host: Host) -> None:
         """Raises ValueError when the file is not right."""
         self.challenge = self.challenge_again = f'ApiKey realm="{REALM}", header="{settings.header}"'
-        self._host = host
         self._now = host.time
-        self._file = settings.file
         self._header = istr(settings.header)
         self._query = settings.query
         self._strips = settings.strip
         # What a key with an unknown id is compared to, so that it takes as long as a wrong one.
-        self._nobody = _Known(secrets.token_bytes(32), Identity(""), inf)
-        self._load(settings.file.read_bytes())
+        self._nobody = Known(secrets.token_bytes(32), Identity(""), inf)
+        self._keys: KnownKeys = StoreKeys(host.store.shared_set(KEYS), host.log) if settings.file is None else FileKeys(settings.file, host)
 
-    def _load(self, content: bytes) -> None:
-        self._keys = {
-            key.id: _Known(
-                bytes.fromhex(key.sha256),
-                Identity(key.consumer, key.groups, key.labels),
-                inf if key.expires is None else key.expires.timestamp(),
-            )
-            for key in keyfile.parse(content, self._file.name)
-        }
-
-    def start(self) -> None:
-        self._host.watch(self._file, self._load)
+    async def start(self) -> None:
+        await self._keys.start()
 
     def find(self, ex: Exchange) -> str | None:
         values = ex.headers.getall(self._header, None)
@@ -72,9 +65,9 @@ class ApiKey(Method):
         return None if self._query is None else self._in_query(ex.query)
 
     def check(self, credential: str) -> Identity | Refusal:
-        known = self._keys.get(keyfile.id_of(credential), self._nobody)
+        known = self._keys.get(keyfile.id_of(credential)) or self._nobody
         if not hmac.compare_digest(keyfile.digest(credential), known.digest):
-            return Refusal("wrong API key" if known is not self._nobody else "unknown API key")
+            return Refusal("wrong API key") if known is not self._nobody else self._keys.lacking()
         if self._now() >= known.expires:
             return Refusal(f"API key {keyfile.id_of(credential)} has expired")
         return known.identity

@@ -89,7 +89,7 @@ class Basic(Method):
         self._anybody = next(iter(self._users.values()), None)
         self._right.clear()
 
-    def start(self) -> None:
+    async def start(self) -> None:
         self._host.watch(self._file, self._load)
 
     def find(self, ex: Exchange) -> str | None:

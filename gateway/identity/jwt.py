@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from multidict import istr
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -43,6 +43,8 @@ def _text(value: Any) -> Any:
 
 class JwtSettings(Settings):
     """Signed tokens, in `Authorization: Bearer` or in a cookie. One of secret, key, jwks and jwks_url says how they are verified."""
+
+    example: ClassVar[str] = 'algorithms: RS256, jwks_url: "https://issuer.example.com/jwks.json"'
 
     algorithms: OneOrMany[Algorithm] = Field(min_length=1, description="The algorithms that tokens may be signed with, and no others.")
     secret: Annotated[str | None, BeforeValidator(_text)] = Field(
@@ -119,7 +121,7 @@ class Jwt(Method):
         elif settings.secret:
             self._keys = keys.secret(settings.secret, settings.algorithms)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         if self._file is not None:
             self._host.watch(self._file, self._load)
         if self._published is not None:

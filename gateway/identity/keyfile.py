@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import json
 import re
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Annotated, Any, NamedTuple
 
 import yaml
@@ -25,8 +27,12 @@ _ID = re.compile(r"[a-z0-9]{4,32}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
+def is_id(value: str) -> bool:
+    return _ID.fullmatch(value) is not None
+
+
 def _id(value: str) -> str:
-    if _ID.fullmatch(value) is None:
+    if not is_id(value):
         raise ValueError("a key's id is 4 to 32 lower case letters and digits")
     return value
 
@@ -45,7 +51,10 @@ def name(value: str) -> str:
 
 
 def _time(value: Any) -> Any:
-    """YAML has days and times; a day begins at midnight, and what has no zone is in UTC."""
+    """YAML has days and times, JSON has them in text (ISO 8601); a day begins at midnight, and what has no zone is in UTC."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            value = datetime.datetime.fromisoformat(value)
     if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         value = datetime.datetime(value.year, value.month, value.day)
     if isinstance(value, datetime.datetime) and value.tzinfo is None:
@@ -57,16 +66,21 @@ Name = Annotated[str, AfterValidator(name)]
 Time = Annotated[datetime.datetime, BeforeValidator(_time)]
 
 
-class Key(Settings):
-    """What is known of one key."""
+class About(Settings):
+    """What anybody may know of one key."""
 
     id: Annotated[str, AfterValidator(_id)] = Field(description="Its public part, by which it is found, named in logs, and revoked.")
     consumer: Name = Field(description="Who asks with it.")
-    sha256: Annotated[str, AfterValidator(_digest)] = Field(description="Of the whole key, in hex.")
     groups: Many[Name] = Field((), description="The groups its consumer is in.")
     created: Time | None = Field(None, description="When it was made.")
     expires: Time | None = Field(None, description="From when on it is refused.")
     labels: dict[str, str] = Field({}, description="Anything else; a policy can ask for it as for claims of a token.")
+
+
+class Key(About):
+    """What is kept of one key."""
+
+    sha256: Annotated[str, AfterValidator(_digest)] = Field(description="Of the whole key, in hex.")
 
 
 class KeyFile(Settings):
@@ -107,6 +121,8 @@ def parse(content: bytes, file: str) -> tuple[Key, ...]:
     """The keys in the file. Raises ValueError with the file's name and each place where something is wrong."""
     try:
         value = yaml.safe_load(content)
+        if value is not None and not isinstance(value, dict):
+            raise ValueError(f"{file} is no file of API keys; gateway keys create writes one")
         keys = KeyFile.model_validate({} if value is None else value).keys
     except yaml.YAMLError as error:
         raise ValueError(f"{file}: {yaml_mistake(error)}") from None
@@ -118,6 +134,25 @@ def parse(content: bytes, file: str) -> tuple[Key, ...]:
             raise ValueError(f"{file}: two keys have the id {key.id}")
         seen.add(key.id)
     return keys
+
+
+def shown(key: About) -> dict[str, Any]:
+    """What anybody may know of it, as JSON values."""
+    return key.model_dump(mode="json", exclude={"sha256"})
+
+
+def note(key: Key) -> str:
+    """All but its id, as a store keeps it beside that."""
+    return key.model_dump_json(exclude={"id"}, exclude_defaults=True)
+
+
+def noted(id_: str, note: str) -> Key:
+    """What `note` made. Raises ValidationError for what it cannot have made."""
+    try:
+        value = json.loads(note)
+    except ValueError:
+        value = None
+    return Key.model_validate({**value, "id": id_} if isinstance(value, dict) else value)
 
 
 def text(keys: Iterable[Key]) -> str:

@@ -56,5 +56,5 @@ class Method:
     def strip(self, ex: Exchange) -> None:
         """Take what only the gateway needs to know off what goes upstream."""
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Before the first request, in the loop."""

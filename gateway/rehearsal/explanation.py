@@ -16,7 +16,7 @@ from gateway.pipeline import Pipeline
 from gateway.rehearsal.client import OneRequest
 from gateway.rehearsal.clock import Clock
 from gateway.rehearsal.request import Request
-from gateway.rehearsal.stage import BEGIN, RehearsedApp, default
+from gateway.rehearsal.stage import BEGIN, RehearsedApp
 from gateway.router import Route
 from gateway.running import Running
 from gateway.server.front import Front
@@ -75,7 +75,7 @@ class _Reader(OneRequest):
 
 async def explain(policy: Policy, request: Request) -> Explanation:
     """By the policy alone: nothing is started, and no request has been counted yet. Raises ConfigError."""
-    return await explain_by(RehearsedApp(policy, lambda line: None, Clock(BEGIN), default), request)
+    return await explain_by(RehearsedApp(policy, lambda line: None, Clock(BEGIN)), request)
 
 
 async def explain_by(app: App, request: Request) -> Explanation:

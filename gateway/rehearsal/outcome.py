@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.exchange import Headers
+from gateway.jobs.contract import Job
 from gateway.rehearsal.answer import Sent
+from gateway.rehearsal.services import Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +22,5 @@ class Outcome:
     notes: tuple[tuple[str, Mapping[str, Any]], ...] = ()  # of the plugins
     lines: tuple[Mapping[str, Any], ...] = field(default=())  # of the access log
     is_cut: bool = False  # the reply ended in the middle
+    asked: tuple[Asked, ...] = ()  # what the gateway asked of other services meanwhile
+    jobs: tuple[Job, ...] = ()  # that were stored, in the order of their storing

@@ -35,7 +35,7 @@ class Compiler:
     def __init__(self, load: Load, policy: Policy, write_line: Callable[[bytes], None]) -> None:
         self._load = load
         self._write_line = write_line
-        self._code: Stamps | Mapping[str, str] = {}
+        self._code: Stamps | tuple[Mapping[str, str], ...] = {}
         self._registry: Registry | None = None
         self.folder = policy.folder
         self.files = files(policy)
@@ -60,10 +60,11 @@ class Compiler:
         self.files = {**stamps([*files, *self._own_code()]), **{file: before[file] for file in files if file in before}}
 
     def _current_registry(self, kept: Kept | None) -> Registry:
-        """The same one while the plugins beside the policy are the same: classes that are read again can never be thrown away."""
-        code: Stamps | Mapping[str, str] = stamps(self._own_code()) if kept is None else kept.code
+        """The same one while plugins and senders beside the policy are the same: classes that are read again can never be thrown away."""
+        code: Stamps | tuple[Mapping[str, str], ...] = stamps(self._own_code()) if kept is None else (kept.code, kept.senders)
         if self._registry is None or code != self._code:
-            self._registry, self._code = Registry(self.folder, None if kept is None else kept.code), code
+            self._registry = Registry(self.folder) if kept is None else Registry(self.folder, kept.code, kept.senders)
+            self._code = code
         return self._registry
 
     def _own_code(self) -> list[Path]:
@@ -78,7 +79,7 @@ def undisturbed() -> Iterator[None]:
     new policy has been put out of its sight (`keep`).
     """
     interval = sys.getswitchinterval()
-    gc.collect(0)
+    gc.collect()  # all that came since the last reload: circles that `keep` found uncollected would stay for good
     gc.disable()
     sys.setswitchinterval(SWITCH)
     try:

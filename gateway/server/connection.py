@@ -276,8 +276,9 @@ class Connection(asyncio.Protocol):
         if self.front.recent is not None:
             self.front.recent.refuse(request_id, self._peer.address, error)
         reply.headers.update(
-            {"X-Request-Id": request_id, "Content-Length": str(len(reply.entity.data)), "Connection": "close", "Date": self.front.date}
+            {"X-Request-Id": request_id, "X-Content-Type-Options": "nosniff", "Content-Length": str(len(reply.entity.data))}
         )
+        reply.headers.update({"Connection": "close", "Date": self.front.date})
         self._partial = b""
         self.transport.write(serialize(f"HTTP/1.1 {error.status} {REASONS[error.status]}", reply.headers) + reply.entity.data)
         self._close_gently(hears=True)

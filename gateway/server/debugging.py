@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterator
@@ -16,11 +17,12 @@ from gateway.pii import Mask
 from gateway.pipeline import Pipeline
 from gateway.running import Running
 from gateway.server.turn import Turn
-from gateway.steps import steps_at_hand
+from gateway.steps import steps, steps_at_hand
 from gateway.telemetry.notes import plain
 from gateway.telemetry.recent import Tried, failure_of
 from gateway.telemetry.told import attempted, concealed, decisions, failed, ms
-from gateway.timing import TimedPipeline
+from gateway.telemetry.told import timed as add_times
+from gateway.timing import Clock, TimedPipeline
 
 if TYPE_CHECKING:
     from gateway.server.connection import Connection
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("gateway.server")
 
 FIELD = istr("Gateway-Debug")
+LOOK = 0.05
+"""Seconds that a store is asked how limits stand; nothing is counted by that. Then the plugins say what is at hand."""
 LONGEST = 3072
 """Bytes of the field: with the rest of a head it stays below the 4 KiB at which the first proxies in front give up."""
 UNCACHED = ("CDN-Cache-Control", "Surrogate-Control")
@@ -36,10 +40,30 @@ _SPARED = ("says", "notes", "plugins", "attempts", "reason")
 """What is left out of a report that is too long, first things first."""
 
 
+class ExplainedPipeline(TimedPipeline):
+    """One whose plugins have said what they would decide before the first of them has decided."""
+
+    __slots__ = ("says",)
+
+    def __init__(self, pipeline: Pipeline, clock: Clock) -> None:
+        super().__init__(pipeline, clock)
+        self.needs_task = True  # for the time limit
+        self.says: list[str | None] = [None] * self.depth
+
+    async def answer(self, ex: Exchange) -> Reply:
+        try:
+            async with asyncio.timeout(LOOK):
+                said = await steps(self, _unbodied(ex), ())
+        except TimeoutError:
+            said = steps_at_hand(self, _unbodied(ex), ())
+        self.says = [step.says for step in said]
+        return await super().answer(ex)
+
+
 class DebuggedTurn(Turn):
     """Made like a Turn. What upstream, limits and caches see of the exchange is no different from any other."""
 
-    __slots__ = ("_policy", "_says", "_timed")
+    __slots__ = ("_policy", "_timed")
 
     def __init__(
         self,
@@ -51,9 +75,8 @@ class DebuggedTurn(Turn):
         keep_alive: bool,
         policy: Policy,
     ) -> None:
-        self._timed = TimedPipeline(pipeline, connection.front.clock)
+        self._timed = ExplainedPipeline(pipeline, connection.front.clock)
         self._policy = policy
-        self._says = [step.says for step in steps_at_hand(pipeline, _unbodied(ex), ())]
         super().__init__(connection, ex, self._timed, running, is_http10, keep_alive)
 
     def _head(self, reply: Reply) -> bytes:
@@ -87,8 +110,9 @@ class DebuggedTurn(Turn):
         ex, timed = self.ex, self._timed
         now = self._connection.front.clock()
         plugins, notes = decisions(timed.names, ex.depth, plain(ex.notes or ()), Mask(self._policy.telemetry.pii))
-        for plugin, says, down, up in zip(plugins, self._says, timed.down, timed.up, strict=True):
-            plugin.update(says=says, down_ms=None if down is None else ms(down), up_ms=None if up is None else ms(up))
+        for plugin, says in zip(plugins, timed.says, strict=True):
+            plugin["says"] = says
+        add_times(plugins, timed.times)
         failure = None if isinstance(ex.failure, ClientGone) else failure_of(ex.failure)
         return {
             "request_id": ex.request_id,

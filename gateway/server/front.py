@@ -11,6 +11,7 @@ from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gateway.config.match import UNNAMED
 from gateway.errors import Unavailable
 from gateway.server.connection import Connection
 from gateway.server.debug_token import admits
@@ -62,7 +63,7 @@ class Front:
             target=settings.limits.target,
             headers=settings.limits.headers,
             body=settings.limits.body,
-            extra_methods=frozenset(method for route in app.routes for method in route.methods),
+            extra_methods=frozenset(method for route in app.routes for method in route.methods or UNNAMED),
             clock=self.clock,
         )
         self._most = settings.limits.connections
@@ -156,6 +157,8 @@ class Front:
     async def stop_accepting(self, *, others_go_on: bool = False) -> None:
         """What has begun may end. `others_go_on`: other processes accept what waits at the same sockets."""
         self.draining = True
+        if (jobs := self.app.running.jobs) is not None:
+            jobs.quiet()
         if others_go_on:
             for listener in self.listeners:
                 listener.leave()

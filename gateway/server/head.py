@@ -93,7 +93,7 @@ def _varies_alone(raw: bytes) -> istr | None:
 
 
 class HeadReader:
-    """Makes Exchanges. `extra_methods` are those beyond the usual seven that a route names; sizes in bytes."""
+    """Makes Exchanges. `extra_methods` are those beyond the usual seven that a route takes; sizes in bytes."""
 
     def __init__(self, *, target: int, headers: int, body: int, extra_methods: frozenset[str], clock: Callable[[], float]) -> None:
         self._target = target

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from gateway.control import Arguments, Control
 from gateway.state.folder import write
+from gateway.telemetry.metrics.cached import cached
 from gateway.telemetry.metrics.exposition import Exposition
 from gateway.telemetry.metrics.hour import Hour
 from gateway.telemetry.metrics.reading import Merged, merge
@@ -51,7 +52,10 @@ class Measures:
         return {"content_type": content_type, "text": body.decode()}
 
     async def metrics_json(self, arguments: Arguments) -> Any:
-        """`requests` under way and since the start, and rates, errors and percentiles of the last minute, five minutes and hour."""
+        """`requests` under way and since the start, and rates, errors and percentiles of the last minute, five minutes and hour.
+
+        `cache` tells what became of those that it could have answered, since the start.
+        """
         return await self._in_thread(self._told)
 
     async def run(self) -> None:
@@ -70,7 +74,8 @@ class Measures:
         now = self._now()
         self._hour.add(reading, now)
         active = _sum(reading, "http.server.active_requests")
-        return {"requests": {"active": round(active), "since_start": round(self._hour.requests)}, **self._hour.windows(now)}
+        requests = {"active": round(active), "since_start": round(self._hour.requests)}
+        return {"requests": requests, **self._hour.windows(now), "cache": cached(reading)}
 
     def _look(self) -> None:
         self._hour.add(merge(self._sources()), self._now())

@@ -12,6 +12,7 @@ from typing import Any
 from gateway.app import App
 from gateway.checks import Check
 from gateway.control import Arguments, Control
+from gateway.jobs.contract import JobsState
 from gateway.server.front import Front
 from gateway.server.recall import recall
 from gateway.server.reload import Reloader
@@ -69,7 +70,8 @@ class Operations:
         """A list with what is known of each process that serves; here of this one."""
         running = self._front.app.running
         state = "draining" if running.draining else "running"
-        return [{"worker": 0, "pid": os.getpid(), "state": state, "uptime": self._uptime(), "in_flight": self._policies.exchanges}]
+        told = {"worker": 0, "pid": os.getpid(), "state": state, "uptime": self._uptime(), "in_flight": self._policies.exchanges}
+        return [told | {"jobs": self._front.app.jobs_active}]
 
     async def policy(self, arguments: Arguments) -> Any:
         """The policy in force, without its secrets."""
@@ -103,21 +105,24 @@ class Operations:
 def health(app: App, file: Mapping[str, Any]) -> dict[str, Any]:
     """What one process says of itself; `file` is what is known of the policy's file."""
     running, policy = app.running, app.policy
-    store = app.store.state()
-    is_degraded = running.is_stale or not store.is_up or any(check.failure for check in running.checks)
+    store, jobs = app.store.state(), app.jobs
+    is_sick = not store.is_up or (jobs is not None and not jobs.is_well)
+    is_degraded = running.is_stale or is_sick or any(check.failure for check in running.checks)
     ready = running.is_ready()
     return {
         "status": "draining" if running.draining else "unready" if not ready else "degraded" if is_degraded else "ok",
         "ready": ready,
         "policy": file,
         "store": _stored(store),
+        **({} if jobs is None else {"jobs": _stored(jobs.state())}),
         "upstreams": {name: {"targets": list(settings.targets)} for name, settings in policy.upstreams.items()},
         "checks": {check.name: _checked(check) for check in running.checks},
     }
 
 
-def _stored(state: StoreState) -> dict[str, Any]:
+def _stored(state: StoreState | JobsState) -> dict[str, Any]:
     told: dict[str, Any] = {"status": "ok" if state.is_up else "away", "url": state.address}
+    told |= state.details if isinstance(state, JobsState) else {}
     return told | ({"why": state.why} if state.why else {}) | ({"warnings": list(state.warnings)} if state.warnings else {})
 
 

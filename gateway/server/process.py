@@ -11,7 +11,11 @@ from pathlib import Path
 
 import uvloop
 
+from gateway.caching.operations import CacheOperations, offer_stats
 from gateway.config.policy import Policy
+from gateway.identity.operations import KeyOperations
+from gateway.jobs.contract import JobsAway
+from gateway.jobs.operations import JobsOperations
 from gateway.ports.opening import ports
 from gateway.ports.port import Port
 from gateway.server.compile import Load
@@ -81,23 +85,27 @@ async def _run(policy: Policy, serving: Serving, listeners: list[Listener], fold
         opened = ports(policy.server, lambda: front.app.policy.server.admin, app.control)
     except OSError as error:
         log.error("%s", error)
-        return _closed(listeners)
+        return _closed(listeners, [])
     try:
         await serving.start()
     except Exception as error:
-        log.error("the policy cannot be started: %s", error, exc_info=error)
-        return _closed([*listeners, *opened])
+        log.error("the policy cannot be started: %s", error, exc_info=None if isinstance(error, JobsAway) else error)
+        return _closed(listeners, opened)
     reloads = reloader(serving.policies, policy.path, folder, watch=watch)
     serving.serve(lambda: reloads.state)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop)
     Operations(front, reloads, serving.policies, app.clock).offer(app.control)
     StoreOperations(lambda: front.app.store).offer(app.control)
+    KeyOperations(lambda: front.app.store).offer(app.control)
+    CacheOperations(lambda: front.app.cache).offer(app.control)
+    JobsOperations(lambda: front.app.job_store, lambda: front.app.mask).offer(app.control)
     offers(front)
     loop.add_signal_handler(signal.SIGHUP, reloads.ask)
     loop.add_signal_handler(signal.SIGUSR1, serving.files.reopen)
     measures = Measures(lambda: [app.metrics.read()], folder)
     measures.offer(app.control)
+    offer_stats(app.control)
     pusher = Pusher(lambda: [app.metrics.read()], lambda: front.app.policy.telemetry.metrics)
     pusher.start()
     measuring = loop.create_task(measures.run(), name="metrics")
@@ -122,10 +130,12 @@ async def _run(policy: Policy, serving: Serving, listeners: list[Listener], fold
     return 0
 
 
-def _closed(bound: Sequence[Listener | Port]) -> int:
+def _closed(listeners: Sequence[Listener], opened: Sequence[Port]) -> int:
     """The exit code of a gateway that cannot start."""
-    for one in bound:
-        one.close()
+    for listener in listeners:
+        listener.leave()
+    for port in opened:
+        port.close()
     return 1
 
 

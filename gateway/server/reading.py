@@ -38,8 +38,8 @@ class Reading:
 
 
 def own_code(folder: Path) -> list[Path]:
-    """Of the plugins beside a policy in this folder."""
-    return sorted((folder / "plugins").glob("*.py"))
+    """Of the plugins and senders beside a policy in this folder."""
+    return sorted([*(folder / "plugins").glob("*.py"), *(folder / "senders").glob("*.py")])
 
 
 def files(policy: Policy) -> Stamps:

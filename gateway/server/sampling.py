@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from time import monotonic
 from weakref import WeakKeyDictionary
@@ -11,10 +11,17 @@ from weakref import WeakKeyDictionary
 from gateway.server.front import Front
 from gateway.state.record import State
 from gateway.telemetry.metrics.families import Counter, Metrics
+from gateway.telemetry.watchdog import Watchdog
 from gateway.upstream import Upstream
 
 EVERY = 0.5  # seconds between two looks
 LAG = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+STORE = {
+    "trips": "Times that the store was taken to be away.",
+    "errors": "Errors that it answered.",
+    "away": "What was not asked of it, for it was away.",
+    "alone": "Requests that were decided without it.",
+}
 CONNECTION = ("http.connection.state", "server.address", "server.port")
 
 
@@ -38,8 +45,15 @@ class Sampler:
             CONNECTION,
         )
         self._replayed = metrics.counter("gateway.upstream.replays", "Requests sent again on another connection.", ("upstream",))
-        self._keys = metrics.gauge("gateway.store.keys", "Keys that the limits in memory tell apart.").bind()
+        self._keys = metrics.gauge("gateway.store.keys", "Keys that the limits tell apart in this process.").bind()
+        self._store_up = metrics.gauge("gateway.store.up", "Processes for which the store is there.").bind()
+        self._store = _bound(metrics, "gateway.store", STORE)
+        self._spans = metrics.counter("gateway.traces.spans", "Spans that were sent, found no room, or were not taken.", ("outcome",))
+        self._seen: WeakKeyDictionary[object, dict[str, float]] = WeakKeyDictionary()
         self._dropped = metrics.counter("gateway.log.dropped", "Lines of a log that nobody read in time.", ("log",))
+        self._cache = CacheSampler(front)
+        self._stalls = metrics.counter("gateway.loop.stalls", "Times that the event loop did not turn for a quarter of a second.").bind()
+        self._stalled = metrics.counter("gateway.loop.stalled", "How long it did not turn then, in all.", unit="s").bind()
         self._reloads = None if reloads is None else ReloadSampler(metrics, reloads)
 
     def follow(self, counter: Counter, total: Callable[[], float]) -> None:
@@ -49,6 +63,10 @@ class Sampler:
     def follow_log(self, name: str, dropped: Callable[[], float]) -> None:
         """Tell how many lines the log of this name has dropped."""
         self.follow(self._dropped.bind(log=name), dropped)
+
+    def follow_watchdog(self, watchdog: Watchdog) -> None:
+        self.follow(self._stalls, lambda: watchdog.stalls)
+        self.follow(self._stalled, lambda: watchdog.stalled)
 
     def start(self) -> None:
         self._due = monotonic() + EVERY
@@ -69,11 +87,24 @@ class Sampler:
         app = self._front.app
         self._clients.set(self._front.connections)
         self._keys.set(app.store.keys)
+        self._cache.sample()
+        self._store_up.set(app.store.state().is_up)
+        self._follow(app.store, app.store.counters, self._store)
+        if (exporter := app.running.exporter) is not None:
+            counts = {"sent": exporter.sent, "dropped": exporter.dropped, "failed": exporter.failed}
+            self._follow(exporter, counts, {outcome: self._spans.bind(outcome=outcome) for outcome in counts})
         if self._reloads is not None:
             self._reloads.sample()
         self._look_at_upstreams()
         for followed in self._followed:
             followed.look()
+
+    def _follow(self, owner: object, counts: Mapping[str, float], counters: Mapping[str, Counter]) -> None:
+        """Of one that a reload may put another in the place of, which begins at 0."""
+        last = self._seen.setdefault(owner, {})
+        for name, counter in counters.items():
+            counter.add(counts.get(name, 0) - last.get(name, 0))
+        last.update(counts)
 
     def _look_at_upstreams(self) -> None:
         found = dict.fromkeys(self._connections, 0)  # a target that a reload took away has none
@@ -87,6 +118,43 @@ class Sampler:
         for which, number in found.items():
             self._upstream.bind(**dict(zip(CONNECTION, which, strict=True))).set(number)
         self._connections = found
+
+
+class CacheSampler:
+    """How full the cache is. A reload may begin another, whose counts begin anew."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        metrics = front.app.metrics
+        self._bytes = metrics.gauge("gateway.cache.memory", "Bytes of stored answers in memory.", unit="By").bind()
+        self._limit = metrics.gauge("gateway.cache.memory.limit", "Bytes that they may have.", unit="By").bind()
+        self._records = metrics.gauge("gateway.cache.records", "Stored answers in memory.").bind()
+        self._evicted = metrics.counter("gateway.cache.evictions", "Answers that left the memory because it was full, by keys.").bind()
+        self._too_large = metrics.counter("gateway.cache.too_large", "Answers that were not kept because they alone would fill it.").bind()
+        self._shared = metrics.counter(
+            "gateway.cache.shared", "What became of looks and purges in the store that gateways share.", ("what",)
+        )
+        self._last: dict[str, int] = {}
+
+    def sample(self) -> None:
+        """Look now."""
+        stats = self._front.app.cache.stats()
+        self._bytes.set(stats.bytes)
+        self._limit.set(stats.limit)
+        self._records.set(stats.records)
+        self._follow("evictions", self._evicted, stats.evictions)
+        self._follow("too large", self._too_large, stats.too_large)
+        for what, total in stats.shared.items():
+            self._follow(what, self._shared.bind(what=what), total)
+
+    def _follow(self, name: str, counter: Counter, total: int) -> None:
+        last = self._last.get(name, 0)
+        counter.add(total - last if total >= last else total)
+        self._last[name] = total
+
+
+def _bound(metrics: Metrics, prefix: str, counted: Mapping[str, str]) -> dict[str, Counter]:
+    return {name: metrics.counter(f"{prefix}.{name}", description).bind() for name, description in counted.items()}
 
 
 class ReloadSampler:

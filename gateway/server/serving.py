@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from gateway.app import App
 from gateway.config.policy import Policy
 from gateway.control import Control
-from gateway.server.compile import Compiler, Load
+from gateway.server.compile import SWITCH, Compiler, Load
 from gateway.server.front import Front
 from gateway.server.listener import Listener
 from gateway.server.sampling import Sampler
@@ -17,6 +19,7 @@ from gateway.server.succession import Succession
 from gateway.state.record import State
 from gateway.telemetry.files import LineFiles
 from gateway.telemetry.lines import LineWriter
+from gateway.telemetry.log import LogHandler
 from gateway.telemetry.metrics.families import Metrics
 from gateway.telemetry.tracing.destination import exporter
 from gateway.telemetry.watchdog import Watchdog
@@ -28,11 +31,11 @@ class Serving:
     front: Front
     policies: Succession
 
-    def __init__(self, policy: Policy, load: Load, metrics: Metrics, control: Control | None = None, *, most: int = sys.maxsize) -> None:
-        """Raises ConfigError. `load` reads the policy again; `most` bytes of log lines are written at once."""
-        self.lines = LineWriter(sys.stdout.fileno(), most)
+    def __init__(self, policy: Policy, load: Load, metrics: Metrics, control: Control | None = None, *, memory: str = "") -> None:
+        """Raises ConfigError. `load` reads the policy again; `memory` as App has it."""
+        self.lines = LineWriter(sys.stdout.fileno())
         self.files = LineFiles()
-        self.app = App(policy, self.lines.write, files=self.files, exporter=exporter, metrics=metrics, control=control)
+        self.app = App(policy, self.lines.write, files=self.files, exporter=exporter, metrics=metrics, control=control, memory=memory)
         self._compiler = Compiler(load, policy, self.lines.write)
         self._watchdog = Watchdog()
         self._sampler: Sampler | None = None
@@ -49,10 +52,16 @@ class Serving:
     def serve(self, reloads: Callable[[], State] | None = None) -> None:
         """Accept from now on. `reloads`: how they went, where this process is the one to count them."""
         self.front.start()
+        self.front.app.running.work()
         self._watchdog.start()
         tune_collector()
+        sys.setswitchinterval(SWITCH)  # large bodies are checked in threads meanwhile
         self._sampler = Sampler(self.front, reloads)
         self._sampler.follow_log("access", lambda: self.lines.dropped + self.files.dropped)
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, LogHandler) or handler.name == "sentry":
+                self._sampler.follow_log(handler.name or "", partial(getattr, handler, "dropped"))
+        self._sampler.follow_watchdog(self._watchdog)
         self._sampler.start()
 
     async def stop(self) -> None:

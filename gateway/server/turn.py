@@ -84,9 +84,9 @@ class Turn:
             self._run = Eager(self._serve(), loop, self._broke)
 
     def client_left(self) -> None:
-        """Nobody is left to answer. Where a plugin says so, what has been sent upstream runs to its end all the same."""
+        """Nobody is left to answer. Where a plugin says so, what has been sent upstream goes on until its answer is ready to be sent."""
         self.keep_alive = False
-        if self._run is not None and not (self._pipeline.survives_client and self.ex.attempts):
+        if self._run is not None and not (self._pipeline.survives_client and self.ex.attempts and not self._head_sent):
             self._run.cancel()
             if isinstance(self._run, asyncio.Task):
                 self._run.add_done_callback(self._never_ran)
@@ -129,7 +129,7 @@ class Turn:
             end = End(status, received, self._bytes_out, front.clock() - ex.started, ex.attempts, ex.failure, truncated)
             pipeline.end(ex, end)
             if ex.given_id and front.recent is not None:  # nobody can ask for what has no name
-                front.recent.keep(ex, pipeline.names, end)
+                front.recent.keep(ex, pipeline.names, end, pipeline.times)
             ex.interim = self._run = None  # no circles for the collector
             self._connection.finished(self)
 
@@ -195,6 +195,8 @@ class Turn:
             reply.headers["Transfer-Encoding"] = "chunked"
         self._write(self._head(reply))
         connection = self._connection
+        if connection.transport.is_closing():  # all plugins have seen the reply, and nobody reads a body that may have no end
+            raise ClientGone
         while piece := await stream.read():
             self._pass_on(transform(hooks, self.ex, piece) if hooks else piece, chunked)
             if connection.writable is not None:

@@ -26,6 +26,8 @@ class Decision(NamedTuple):
 
 
 Decisions = tuple[Decision, ...]
+Cost = int | Sequence[int]
+"""The same under all limits, or one for each."""
 T = TypeVar("T")
 Soon: TypeAlias = "T | Future[T]"
 """At hand, or on its way."""
@@ -71,13 +73,14 @@ class LimitSpec:
 class Limits(Protocol):
     """Several limits that one request must pass, decided together: a request that any refuses counts in none.
 
-    `keys` holds one key for each of `specs`. A request may cost more than one; what costs more than a limit's `limit` costs all of it.
+    `keys` holds one key for each of `specs`. A request may cost more than one, or something else under each of them; what costs more than a
+    limit's `limit` costs all of it.
     """
 
     @property
     def specs(self) -> tuple[LimitSpec, ...]: ...
 
-    def hit(self, keys: Sequence[str], cost: int = 1) -> Soon[Decisions]:
+    def hit(self, keys: Sequence[str], cost: Cost = 1) -> Soon[Decisions]:
         """Count one request if all allow it. Refused requests do not count.
 
         Raises Unavailable, here or in the future, when the store is away and a limit's `on_failure` is closed.
@@ -111,7 +114,7 @@ class Member(NamedTuple):
 
 
 class SharedSet(Protocol):
-    """A small set that all gateways hold a copy of: those who are blocked."""
+    """A small set that all gateways hold a copy of: those who are blocked, the API keys."""
 
     @property
     def members(self) -> Mapping[str, Member]:
@@ -120,6 +123,13 @@ class SharedSet(Protocol):
     @property
     def version(self) -> int:
         """Another one after each change of `members`: what was made of them is to be made again."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there ever was a copy: none of a store that was away since the start."""
+
+    async def load(self) -> None:
+        """Look now. Raises StoreAway."""
 
     async def add(self, member: str, note: str = "", seconds: float | None = None) -> None:
         """For so many seconds, or for good. Raises StoreAway."""
@@ -167,6 +177,9 @@ class Store(Protocol):
     async def delete(self, key: str) -> bool:
         """Whether it was there. Raises StoreAway."""
 
+    async def swap(self, key: str, old: bytes, new: bytes | None, seconds: float | None = None) -> bool:
+        """Whether the value was `old`; then it is `new` now, or gone without one: what is a holder's alone to change. Raises StoreAway."""
+
     def bound(self) -> tuple[Limits, ...]:
         """All that `limits` made and that is still in use."""
 
@@ -176,6 +189,13 @@ class Store(Protocol):
         """Never raises because the store is away."""
 
     async def stop(self) -> None: ...
+
+
+def costs_under(cost: Cost, specs: Sequence[LimitSpec]) -> list[int]:
+    """Under each limit, and never more than all of it."""
+    if isinstance(cost, int):
+        return [min(cost, spec.limit) for spec in specs]
+    return [min(own, spec.limit) for own, spec in zip(cost, specs, strict=True)]
 
 
 async def settled(soon: Soon[T] | Awaitable[T]) -> T:

@@ -8,11 +8,13 @@ from weakref import WeakSet, WeakValueDictionary
 
 from gateway.store.algorithms import Limiter
 from gateway.store.algorithms import limiter as limiter_of
-from gateway.store.contract import Decision, Decisions, LimitSpec, Member, OnFailure, StoreAway, StoreState
+from gateway.store.contract import Cost, Decision, Decisions, LimitSpec, Member, OnFailure, StoreAway, StoreState, costs_under
+from gateway.store.values import NoRoom, Values
 
 MAX_KEYS = 1_000_000
 """Keys one limiter tells apart: at some 200 bytes each, what one process can spare."""
-MAX_VALUES = 100_000
+SWEEP = 1.0
+"""Seconds between two looks for values whose time is over."""
 ADDRESS = "memory://"
 
 
@@ -30,7 +32,7 @@ class MemoryStore:
         self._leases: WeakValueDictionary[tuple[str, int], MemoryLeases] = WeakValueDictionary()
         self._bound: WeakSet[MemoryLimits] = WeakSet()
         self._sets: dict[str, MemorySet] = {}
-        self._values: dict[str, tuple[bytes, float | None]] = {}
+        self._values: Values[str] = Values(clock, SWEEP)
 
     @property
     def keys(self) -> int:
@@ -62,27 +64,25 @@ class MemoryStore:
         return self._sets.setdefault(name, MemorySet(self.wall))
 
     async def get(self, key: str) -> bytes | None:
-        value, until = self._values.get(key, (None, None))
-        if until is not None and until <= self.clock():
-            del self._values[key]
-            return None
-        return value
+        return self._values.get(key)
 
     async def set(self, key: str, value: bytes, seconds: float | None = None, *, only_new: bool = False) -> bool:
-        if only_new and await self.get(key) is not None:
+        if only_new and self._values.get(key) is not None:
             return False
-        if key not in self._values and len(self._values) >= MAX_VALUES:
-            now = self.clock()
-            self._values = {name: kept for name, kept in self._values.items() if kept[1] is None or kept[1] > now}
-            if len(self._values) >= MAX_VALUES:
-                raise StoreAway(f"there is room for {MAX_VALUES} values in memory, and all of it is taken")
-        self._values[key] = (value, None if seconds is None else self.clock() + seconds)
+        try:
+            self._values.put(key, value, seconds)
+        except NoRoom as error:
+            raise StoreAway(str(error)) from None
         return True
 
     async def delete(self, key: str) -> bool:
-        was_there = await self.get(key) is not None
-        self._values.pop(key, None)
-        return was_there
+        return self._values.delete(key)
+
+    async def swap(self, key: str, old: bytes, new: bytes | None, seconds: float | None = None) -> bool:
+        try:
+            return self._values.swap(key, old, new, seconds)
+        except NoRoom as error:
+            raise StoreAway(str(error)) from None
 
     def bound(self) -> tuple[MemoryLimits, ...]:
         return tuple(self._bound)
@@ -107,15 +107,15 @@ class MemoryLimits:
         self._limiters = limiters
         self._single = limiters[0].hit if len(limiters) == 1 else None
 
-    def hit(self, keys: Sequence[str], cost: int = 1) -> Decisions:
+    def hit(self, keys: Sequence[str], cost: Cost = 1) -> Decisions:
         if self._single is not None:
-            return (self._single(keys[0], cost if cost == 1 else min(cost, self.specs[0].limit)),)
-        costs = [min(cost, spec.limit) for spec in self.specs]
-        found = [limiter.peek(key, cost) for limiter, key, cost in zip(self._limiters, keys, costs, strict=True)]
+            return (self._single(keys[0], 1 if cost == 1 else costs_under(cost, self.specs)[0]),)
+        asked = list(zip(self._limiters, keys, costs_under(cost, self.specs), strict=True))
+        found = [limiter.peek(key, own) for limiter, key, own in asked]
         for decision in found:
             if not decision.allowed:
                 return tuple(found)
-        return tuple([limiter.hit(key, cost) for limiter, key, cost in zip(self._limiters, keys, costs, strict=True)])
+        return tuple([limiter.hit(key, own) for limiter, key, own in asked])
 
     def refund(self, keys: Sequence[str], cost: int = 1, age: float = 0.0) -> None:
         for spec, limiter, key in zip(self.specs, self._limiters, keys, strict=True):
@@ -156,10 +156,15 @@ class MemoryLeases:
 class MemorySet:
     """A shared set that nobody shares."""
 
+    is_known = True
+
     def __init__(self, wall: Callable[[], float]) -> None:
         self._wall = wall
         self.members: dict[str, Member] = {}
         self.version = 0
+
+    async def load(self) -> None:
+        """There is no other place to look."""
 
     async def add(self, member: str, note: str = "", seconds: float | None = None) -> None:
         now = self._wall()

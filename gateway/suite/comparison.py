@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
 from gateway.exchange import Headers
+from gateway.jobs.contract import Job
 from gateway.rehearsal.outcome import Outcome
-from gateway.suite.schema import ABSENT, NONE, Arrived, Expectation, pattern
+from gateway.suite.schema import NONE, Arrived, Expectation, Stored, pattern
+from gateway.suite.tokens import ABSENT
 
+GATEWAY = "gateway"
+"""What its cache calls itself."""
 LONGEST = 200
 """Characters of a value that are shown."""
 
@@ -34,8 +38,22 @@ def differences(expected: Expectation, outcome: Outcome) -> Iterator[Difference]
     if expected.body is not None:
         yield from _text("body", expected.body, outcome.body.decode("utf-8", "backslashreplace"))
     yield from _upstream(expected.upstream, outcome)
+    yield from _jobs(expected.jobs, outcome.jobs)
+    if expected.cache is not None and expected.cache != (found := cached(outcome.headers)):
+        yield Difference("cache", expected.cache, found)
     if "log" in expected.model_fields_set:
         yield from _log(expected.log, outcome)
+
+
+def cached(headers: Headers) -> str:
+    """hit, stale or miss, by what the gateway's own member of Cache-Status says (RFC 9211, section 2); none: it says nothing."""
+    found = NONE
+    for member in ",".join(headers.getall("Cache-Status", ())).split(","):
+        name, *parameters = (part.strip() for part in member.split(";"))
+        if name == GATEWAY:
+            ttl = next((part.removeprefix("ttl=") for part in parameters if part.startswith("ttl=")), "0")
+            found = "miss" if "hit" not in parameters else "stale" if ttl.startswith("-") else "hit"
+    return found
 
 
 def _upstream(expected: Arrived | str | None, outcome: Outcome) -> Iterator[Difference]:
@@ -61,6 +79,35 @@ def _upstream(expected: Arrived | str | None, outcome: Outcome) -> Iterator[Diff
         yield from _json("upstream.json", expected.content, sent.body)
     if expected.body is not None:
         yield from _text("upstream.body", expected.body, sent.body.decode("utf-8", "backslashreplace"))
+
+
+def _jobs(expected: Sequence[Stored] | str | None, stored: Sequence[Job]) -> Iterator[Difference]:
+    """Type by type: which of two entries comes first is not for a test to know."""
+    if expected is None:
+        return
+    wanted = sorted(() if isinstance(expected, str) else expected, key=lambda one: one.job)
+    stored = sorted(stored, key=lambda job: job.type)
+    kinds, got = [one.job for one in wanted], [job.type for job in stored]
+    if kinds != got:
+        yield Difference("jobs", ", ".join(kinds) or NONE, ", ".join(got) or NONE)
+        return
+    for n, (one, job) in enumerate(zip(wanted, stored, strict=True)):
+        yield from _job(f"jobs[{n}] ({one.job})", one, job)
+
+
+def _job(what: str, expected: Stored, job: Job) -> Iterator[Difference]:
+    payload = job.payload if isinstance(job.payload, Mapping) else {}
+    for name in ("template", "to", "data"):
+        if name in expected.model_fields_set:
+            yield from _data(f"{what}.{name}", getattr(expected, name), payload.get(name))
+    if expected.dedupe is not None:
+        yield from _text(f"{what}.dedupe", expected.dedupe, job.dedupe)
+    if expected.delay is not None and expected.delay != job.run_at - job.created:
+        yield Difference(f"{what}.delay", f"{expected.delay:g} s", f"{job.run_at - job.created:g} s")
+    if expected.parked is None and job.state == "parked":
+        yield Difference(what, "one that can be run", f"parked: {job.reason}")
+    elif expected.parked is not None:
+        yield from _text(f"{what}.parked", expected.parked, job.reason)
 
 
 def _log(expected: Any, outcome: Outcome) -> Iterator[Difference]:

@@ -9,14 +9,18 @@ from time import perf_counter
 
 import orjson
 
+from gateway.identity import keyfile
+from gateway.identity.operations import KEYS
 from gateway.rehearsal.client import LONGEST
 from gateway.rehearsal.outcome import Outcome
 from gateway.rehearsal.request import Request
-from gateway.rehearsal.stage import BEGIN, Stage, staged
+from gateway.rehearsal.stage import Stage, staged
+from gateway.store.operations import BLOCKS
 from gateway.suite.comparison import Difference, differences
 from gateway.suite.schema import Step
-from gateway.suite.stubs import Answers
+from gateway.suite.stubs import Answers, Served
 from gateway.suite.suite import Suite, Test
+from gateway.suite.tokens import Signing, token
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +54,33 @@ def play(suite: Suite, keyword: str = "") -> Iterator[Result]:
 
 
 async def _play(suite: Suite, test: Test) -> Failed | None:
-    async with staged(suite.policy, Answers(test.stubs)) as stage:
+    serve = Served(test.services, suite.signing)
+    async with staged(suite.policy, Answers(test.stubs), serve, test.begin) as stage:
+        for address in test.case.blocked:
+            await stage.app.store.shared_set(BLOCKS).add(address)
+        for text, holder in test.case.keys.items():
+            key = keyfile.Key(id=keyfile.id_of(text), sha256=keyfile.digest(text).hex(), **dict(holder))
+            await stage.app.store.shared_set(KEYS).add(key.id, keyfile.note(key))
         for number, step in enumerate(test.case.steps, 1):
-            failed = await _step(stage, number, step)
+            failed = await _step(stage, number, step, suite.signing)
             if failed is not None:
                 return failed
     return None
 
 
-async def _step(stage: Stage, number: int, step: Step) -> Failed | None:
-    request = requested(step)
+async def _step(stage: Stage, number: int, step: Step, signing: Signing | None) -> Failed | None:
     clock = stage.clock
+    if step.store is not None:
+        stage.app.rehearsed.condition = step.store
     for turn in range(1, step.times + 1):
         clock.advance(step.wait)
         if step.at is not None:
-            if clock.now > BEGIN + step.at:
-                late = Difference("at", f"+{step.at:g}s", f"it is +{clock.now - BEGIN:g}s already")
-                return Failed(number, turn, step.times, clock.now - BEGIN, request, None, (late,))
-            clock.now = BEGIN + step.at
-        after = clock.now - BEGIN
+            if clock.now > stage.begin + step.at:
+                late = Difference("at", f"+{step.at:g}s", f"it is +{clock.now - stage.begin:g}s already")
+                return Failed(number, turn, step.times, clock.now - stage.begin, requested(step, signing, clock.now), None, (late,))
+            clock.now = stage.begin + step.at
+        after = clock.now - stage.begin
+        request = requested(step, signing, clock.now)
         try:
             outcome = await stage.perform(request)
         except TimeoutError:
@@ -80,10 +92,12 @@ async def _step(stage: Stage, number: int, step: Step) -> Failed | None:
     return None
 
 
-def requested(step: Step) -> Request:
-    """The request that a step sends. Its JSON is the body, and says so."""
+def requested(step: Step, signing: Signing | None, now: float) -> Request:
+    """The request that a step sends at `now`. Its JSON is the body, and says so."""
     method, _, url = step.send.partition(" ")
     headers = [(name, value) for name, values in step.headers.items() for value in values]
+    if step.token is not None and signing is not None:
+        headers.append(("Authorization", f"Bearer {token(signing, step.token, now)}"))
     body = None if step.body is None else step.body.encode()
     if "content" in step.model_fields_set:
         body = orjson.dumps(step.content)

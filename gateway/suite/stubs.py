@@ -1,9 +1,10 @@
-"""Which answer an upstream gives to a request: the first that is for it; of several for the same, one after another."""
+"""Which answer an upstream, or another service, gives: the first that is for the request; of several for the same, one after another."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import orjson
 
@@ -14,8 +15,9 @@ from gateway.pipeline import Pipeline
 from gateway.rehearsal.answer import Answer, Sent
 from gateway.rehearsal.stub import DEFAULT
 from gateway.router import Route, Router
-from gateway.suite.schema import Stub
+from gateway.suite.schema import Answering, Service, Stub
 from gateway.suite.suite import Stubs
+from gateway.suite.tokens import Signing, jwks
 from gateway.target import canonical
 
 
@@ -55,7 +57,27 @@ def _fits(router: Router, sent: Sent) -> bool:
     return True
 
 
-def answer(stub: Stub) -> Answer:
+class Served:
+    """What other services answer in one test."""
+
+    def __init__(self, services: Mapping[str, Sequence[Service]], signing: Signing | None) -> None:
+        self._services = services
+        self._signing = signing
+        self._turns: dict[str, int] = defaultdict(int)
+
+    def __call__(self, method: str, url: str) -> Answer | None:
+        url = url if url in self._services else url.partition("?")[0]
+        stubs = self._services.get(url)
+        if stubs is None:
+            return None
+        turn = self._turns[url]
+        self._turns[url] = turn + 1
+        stub = stubs[min(turn, len(stubs) - 1)]
+        given = answer(stub)
+        return replace(given, body=jwks(self._signing)) if stub.jwks and self._signing is not None else given
+
+
+def answer(stub: Answering) -> Answer:
     headers: Sequence[tuple[str, str]] = tuple(stub.headers.items())
     body = b"" if stub.body is None else stub.body.encode()
     if "content" in stub.model_fields_set:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,20 +14,29 @@ from gateway.config.shape import nearest
 from gateway.config.sources import Sources
 from gateway.config.validation import validate
 from gateway.errors import ConfigError, Mistake
-from gateway.suite.schema import NONE, Case, Stub, SuiteSchema
+from gateway.rehearsal.stage import BEGIN
+from gateway.suite.schema import NONE, Case, Service, Step, Stub, SuiteSchema
+from gateway.suite.tokens import Signing
 
 POLICY = "gateway.yaml"
 
 Stubs = Mapping[str, Sequence[Stub]]
+Services = Mapping[str, Sequence[Service]]
+
+Keys = tuple[str | int, ...]
+
+_URL = re.compile(r"https?://[^\s/?#]+[^\s#]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """One test, with the answers of every upstream in it."""
+    """One test, with all answers in it."""
 
     case: Case
     line: int
     stubs: Stubs
+    services: Services
+    begin: float  # Unix time
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +44,7 @@ class Suite:
     path: Path
     policy: Policy
     tests: tuple[Test, ...]
+    signing: Signing | None
 
 
 def load(path: Path, env_files: Sequence[Path | str] = ()) -> Suite:
@@ -48,11 +59,20 @@ def load(path: Path, env_files: Sequence[Path | str] = ()) -> Suite:
     assert schema is not None
     policy = load_policy(_policy(document, schema, path, folder), env=schema.env, env_files=env_files)
     _check_names(document, schema, policy)
+    _check_means(document, schema, policy)
     document.refuse()
+    begin = BEGIN if schema.begin is None else schema.begin
     tests = (
-        Test(case, document.position(("tests", n)).line, {**schema.upstreams, **case.upstreams}) for n, case in enumerate(schema.tests)
+        Test(
+            case,
+            document.position(("tests", n)).line,
+            {**schema.upstreams, **case.upstreams},
+            {**schema.services, **case.services},
+            begin if case.begin is None else case.begin,
+        )
+        for n, case in enumerate(schema.tests)
     )
-    return Suite(path, policy, tuple(tests))
+    return Suite(path, policy, tuple(tests), schema.tokens)
 
 
 def _document(text: str, path: Path, sources: Sources) -> Document:
@@ -89,8 +109,36 @@ def _check_names(document: Document, schema: SuiteSchema, policy: Policy) -> Non
         for m, step in enumerate(case.steps):
             route = step.expect.route if step.expect is not None else None
             if route is not None and route != NONE and route not in routes:
-                inner = ("steps", m) if document.at(("tests", n, "steps")) is not None else ()
-                document.report(("tests", n, *inner, "expect", "route"), f'no route is called "{route}"', nearest(route, routes))
+                document.report((*_step(document, n, m), "expect", "route"), f'no route is called "{route}"', nearest(route, routes))
     for path, name in named:
         if name not in policy.upstreams:
             document.report(path, f'the policy has no upstream "{name}"', nearest(name, policy.upstreams), at_key=True)
+
+
+def _step(document: Document, case: int, step: int) -> Keys:
+    """Where a step stands; a test of one request may have its keys itself."""
+    return ("tests", case, "steps", step) if document.at(("tests", case, "steps")) is not None else ("tests", case)
+
+
+def _steps(document: Document, schema: SuiteSchema) -> Iterator[tuple[Keys, Step]]:
+    return ((_step(document, n, m), step) for n, case in enumerate(schema.tests) for m, step in enumerate(case.steps))
+
+
+def _check_means(document: Document, schema: SuiteSchema, policy: Policy) -> None:
+    """What a test does must have something that it is done with."""
+    places: list[Keys] = [("services",), *(("tests", n, "services") for n in range(len(schema.tests)))]
+    for place, services in zip(places, [schema.services, *(case.services for case in schema.tests)], strict=True):
+        for url, answers in services.items():
+            if _URL.fullmatch(url) is None:
+                document.report((*place, url), "expected the URL that is asked", "as in https://issuer.example.com/jwks.json", at_key=True)
+            if any(one.jwks for one in answers) and (schema.tokens is None or schema.tokens.secret is not None):
+                why = "no token is signed here" if schema.tokens is None else "a secret is not published"
+                document.report((*place, url), f"jwks: {why}", "write tokens: {algorithm: RS256} at the top of this file")
+    for path, step in _steps(document, schema):
+        if step.token is not None and schema.tokens is None:
+            document.report(
+                (*path, "token"), "no token is signed here", "write tokens: {algorithm: ...} at the top of this file", at_key=True
+            )
+        if step.store is not None and policy.store.redis is None:
+            why = "the policy's store is the memory of the gateway itself, which fails only with it"
+            document.report((*path, "store"), why, "test a policy whose store is a Redis, or give it one by env", at_key=True)

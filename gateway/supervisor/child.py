@@ -108,13 +108,13 @@ async def spawned(number: int, descriptors: Sequence[int], control: Control) -> 
 
     with theirs:
         passed = (theirs.fileno(), stacks.fileno())
-        command = [sys.executable, *_isolated(), "-m", "gateway.supervisor.worker", *map(str, passed)]
+        command = [sys.executable, *isolated(), "-m", "gateway.supervisor.worker", *map(str, passed)]
         # A group of its own: what a terminal sends to all (Ctrl-C) is the supervisor's to tell.
         process = await asyncio.create_subprocess_exec(*command, pass_fds=(*passed, *descriptors), process_group=0)
     child = Child(number, process, await opened(ours, answer), stacks)
     return child
 
 
-def _isolated() -> list[str]:
+def isolated() -> list[str]:
     """Workers import from where the supervisor did, and not from the folder in which it was started if that did not."""
     return [] if sys.path[:1] in ([""], [os.getcwd()]) else ["-P"]

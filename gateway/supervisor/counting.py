@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from gateway.caching.operations import offer_stats
 from gateway.config.server import MetricsSettings
 from gateway.control import Control
 from gateway.server.measures import Measures
@@ -31,6 +32,7 @@ class Counting:
         self._died = 0
         self._measures = Measures(lambda: read_all(folder), state)
         self._measures.offer(control)
+        offer_stats(control)
         self._pusher = Pusher(lambda: read_all(folder), self._receiver)
 
     async def run(self) -> None:

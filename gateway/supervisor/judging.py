@@ -49,6 +49,7 @@ class Beat:
     connections: int = 0
     lag: float = 0.0  # seconds by which its loop was late
     memory: int | None = None  # bytes; None where the system does not say
+    jobs: int = 0  # that it runs now
 
 
 Verdict = Literal["well", "hangs", "old", "large"]

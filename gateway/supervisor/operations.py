@@ -11,7 +11,9 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from gateway.caching.operations import merged
 from gateway.control import Arguments, Control
+from gateway.jobs.operations import NAMES as JOBS
 from gateway.server.reload import Reloader
 from gateway.server.telling import policy_health, set_log_level
 from gateway.supervisor.crew import Crew
@@ -21,6 +23,8 @@ from gateway.telemetry.levels import levels
 
 PATIENCE = 2.0
 """Seconds for a worker to say how it is; one that is busy for longer is left out."""
+PURGING = 0.25
+"""Seconds for a worker to purge: a client waits for it."""
 EXPLAINING = 8.0
 """Seconds for an explanation: plugins may compute."""
 
@@ -39,10 +43,10 @@ class Operations:
     def offer(self, control: Control) -> None:
         for operation in (
             self.status, self.health, self.liveness, self.workers, self.policy, self.explain, self.exchange,
-            self.log_level, self.set_log_level, self.reload,
+            self.log_level, self.set_log_level, self.reload, self.cache_purge_all, self.cache_memory, self.cache_look,
         ):  # fmt: skip
             control.offer(operation.__name__, operation)
-        for name in ("limits_show", "blocks"):
+        for name in ("limits_show", "blocks", "keys_list", "keys_add", "keys_revoke", "cache_purge", *JOBS):
             control.offer(name, partial(self._of_one, name))
         for name in ("limits_reset", "block", "unblock"):
             control.offer(name, partial(self._of_all, name))
@@ -119,9 +123,26 @@ class Operations:
         set_log_level(arguments, self._crew.decided.terms.level)
         return levels()
 
+    async def cache_purge_all(self, arguments: Arguments) -> Any:
+        """Have every worker purge, also those that drain. One that does not answer at once does so before it serves anybody again."""
+        for child in self._crew.children.values():
+            if child.state == "draining":
+                child.tell("cache_purge_here", arguments)
+        await self._crew.tell("cache_purge_here", arguments, deadline=PURGING)
+
+    async def cache_memory(self, arguments: Arguments) -> Any:
+        """How full the workers' memories are, together, and of what."""
+        return merged(await self._crew.tell("cache_memory", arguments))
+
+    async def cache_look(self, arguments: Arguments) -> Any:
+        """What the workers hold of a `url`, each by itself."""
+        answers = await self._crew.tell("cache_look", arguments)
+        found = [one for answer in answers for one in answer["found"]]
+        return {**(answers[0] if answers else {}), "found": found}
+
     async def _of_one(self, name: str, arguments: Arguments) -> Any:
         """Of what the workers share, or should: any of them knows it."""
-        return await self._crew.ask(name, arguments)
+        return await self._crew.ask(name, arguments, deadline=EXPLAINING)
 
     async def _of_all(self, name: str, arguments: Arguments) -> Any:
         """With a store in memory each worker has its own; with a shared one, doing it again changes nothing."""

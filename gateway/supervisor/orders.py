@@ -47,6 +47,7 @@ class Orders:
     bound: Mapping[str, str]  # what cannot change without a restart
     balance: int  # the file that tells how many connections each worker has
     slots: int  # in it
+    memory: str  # the socket of the process that hosts `memory://`
 
     @property
     def descriptors(self) -> list[int]:

@@ -10,12 +10,10 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 from gateway.config.policy import Policy
 from gateway.config.ports import Admin
-from gateway.config.sharing import limits_apart
 from gateway.control import Control
 from gateway.ports.opening import ports
 from gateway.ports.port import Port
@@ -25,7 +23,7 @@ from gateway.server.reload import Reloader, reloader
 from gateway.server.setup import allow_files, await_signals, bind, write_log
 from gateway.state.record import running
 from gateway.supervisor.balance import SLOT, size
-from gateway.supervisor.child import spawned
+from gateway.supervisor.child import Child, spawned
 from gateway.supervisor.cores import cores
 from gateway.supervisor.counting import Counting
 from gateway.supervisor.crew import Crew, Decided
@@ -33,6 +31,7 @@ from gateway.supervisor.drain import drain
 from gateway.supervisor.operations import Operations
 from gateway.supervisor.orders import Orders, sockets
 from gateway.supervisor.place import Place
+from gateway.supervisor.storekeeper import Storekeeper, storekeeping
 from gateway.supervisor.watchman import Watchman
 from gateway.telemetry.metrics.slots import forget
 
@@ -53,7 +52,7 @@ def supervise(policy: Policy, env_files: Sequence[str], folder: Path, *, watch: 
         sys.stderr.write(f"gateway: {error}\n")  # in one piece: the log is written by a thread
         return 1
     number = _size(policy)
-    with tempfile.TemporaryFile() as balance, _metrics_in(folder) as metrics:
+    with tempfile.TemporaryFile() as balance, _metrics_in(folder) as metrics, storekeeping(number) as storekeeper:
         balance.truncate(size(number) * SLOT)
         orders = Orders(
             policy=str(policy.path),
@@ -63,9 +62,10 @@ def supervise(policy: Policy, env_files: Sequence[str], folder: Path, *, watch: 
             bound=bound(policy),
             balance=balance.fileno(),
             slots=size(number),
+            memory="" if storekeeper is None else storekeeper.path,
         )
         try:
-            return asyncio.run(_run(policy, orders, number, listeners, folder, watch))
+            return asyncio.run(_run(policy, orders, number, listeners, folder, watch, storekeeper))
         finally:
             tell_last()
 
@@ -86,10 +86,25 @@ def _metrics_in(folder: Path) -> Iterator[Path]:
             yield Path(other)
 
 
-async def _run(policy: Policy, orders: Orders, number: int, listeners: Sequence[Listener], folder: Path, watch: bool) -> int:
+async def _run(
+    policy: Policy,
+    orders: Orders,
+    number: int,
+    listeners: Sequence[Listener],
+    folder: Path,
+    watch: bool,
+    storekeeper: Storekeeper | None,
+) -> int:
     loop = asyncio.get_running_loop()
     control = Control()
-    spawn = partial(spawned, descriptors=orders.descriptors, control=control)
+    is_store_needed = storekeeper is not None and policy.store.redis is None
+
+    async def spawn(number: int) -> Child:
+        child = await spawned(number, orders.descriptors, control)
+        if storekeeper is not None and is_store_needed:
+            await storekeeper.begun()  # while the worker's process begins
+        return child
+
     crew = Crew(spawn, orders, Decided(policy.kept, Terms.of(policy)), Reading.of(policy, files(policy)))
     try:
         opened = ports(policy.server, lambda: _admin(crew.decided.terms), control)
@@ -108,8 +123,10 @@ async def _run(policy: Policy, orders: Orders, number: int, listeners: Sequence[
         loop.add_signal_handler(heard, signals.put_nowait, None)
     loop.add_signal_handler(signal.SIGUSR1, crew.reopen)
     first = loop.create_task(signals.get())
-    keeping = loop.create_task(_keep(places, reloads, opened, listen))
     beside = [loop.create_task(watchman.run()), loop.create_task(counting.run())]
+    if storekeeper is not None:
+        beside.append(loop.create_task(storekeeper.run(is_store_needed), name="store"))
+    keeping = loop.create_task(_keep(places, reloads, opened, listen))
     await asyncio.wait([first, keeping, *beside], return_when=asyncio.FIRST_COMPLETED)
     for task in (keeping, *beside):
         if task.done() and (failure := task.exception()) is not None:
@@ -156,8 +173,8 @@ def _size(policy: Policy) -> int:
     available, wanted = cores(), policy.server.workers
     number = available if wanted == "auto" else wanted
     log.info("%d worker%s; %d core%s to run on", number, "s" * (number != 1), available, "s" * (available != 1))
-    if limits_apart(policy):
-        log.warning("with memory:// each worker counts for itself: up to %d times a rate_limit gets through", number)
+    if number > 1 and policy.store.redis is None:
+        log.info("memory:// is kept by a process of its own, for all workers")
     return number
 
 

@@ -1,15 +1,18 @@
-"""Looks at each worker once a second: whether it hangs, and whether it is time for another."""
+"""Looks at each worker once a second: whether it hangs, and whether it is time for another. And passes on what one knows for all."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
 import gateway_plugins
 
+from gateway.control import ControlError
+from gateway.supervisor.channel import Gone
 from gateway.supervisor.child import Child
 from gateway.supervisor.crew import Crew
 from gateway.supervisor.judging import BEAT, SILENCE, Verdict, slept, verdict
@@ -29,6 +32,7 @@ class Watchman:
         self._plugins = [folder / "plugins", *map(Path, gateway_plugins.__path__)]
         self._tasks: set[asyncio.Task[None]] = set()
         self._renewing: asyncio.Task[None] | None = None
+        self._sharing: asyncio.Task[None] | None = None
         self._rests = False
 
     async def run(self) -> None:
@@ -43,6 +47,8 @@ class Watchman:
             for child in list(self._crew.children.values()):
                 if child.state != "starting" and not child.is_condemned:
                     self._act(child, verdict(child.beat, now - child.heard, now - child.born, self._crew.decided.terms))
+            if self._sharing is None or self._sharing.done():
+                self._sharing = asyncio.create_task(self._share_checks())
 
     def rest(self) -> None:
         """The gateway ends: who hangs is still killed."""
@@ -60,6 +66,17 @@ class Watchman:
             place = next((place for place in self._places if place.child is child), None)
             if place is not None and place.may_renew():
                 self._renewing = asyncio.create_task(place.renew(self._why(child, found)))
+
+    async def _share_checks(self) -> None:
+        """The first looks at what the policy's checks name, and the others take its word. One of whom they do not hear is no first one
+        any more: they look by themselves until they are told again."""
+        if len(self._crew.serving) < 2:
+            return
+        first, *others = self._crew.serving
+        with suppress(ControlError, Gone, TimeoutError):
+            found = await first.call("checks", deadline=BEAT)
+            for child in others if found else ():
+                child.tell("take_checks", found)
 
     def _why(self, child: Child, found: Verdict) -> str:
         terms = self._crew.decided.terms

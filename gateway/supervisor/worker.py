@@ -18,9 +18,12 @@ from typing import Any
 
 import uvloop
 
+from gateway.caching.operations import CacheOperations
 from gateway.config.kept import Kept
 from gateway.config.policy import load
 from gateway.control import NONE, Arguments, Control, ControlError
+from gateway.identity.operations import KeyOperations
+from gateway.jobs.operations import JobsOperations
 from gateway.rehearsal.live import offer
 from gateway.server.compile import told
 from gateway.server.operations import health
@@ -38,7 +41,6 @@ from gateway.supervisor.stack import STACK
 from gateway.telemetry.levels import adopt
 from gateway.telemetry.metrics.families import Metrics
 from gateway.telemetry.metrics.slots import SlotFile, slot_file
-from gateway.telemetry.whole import at_once
 
 log = logging.getLogger("gateway")
 
@@ -87,7 +89,7 @@ class Worker:
             order.__name__: order
             for order in (
                 self.start, self.serve, self.prepare, self.commit, self.abandon, self.unready, self.drain,
-                self.health, self.policy, self.exchange, self.set_log_level,
+                self.health, self.policy, self.exchange, self.set_log_level, self.checks, self.take_checks,
             )
         }  # fmt: skip
 
@@ -122,7 +124,9 @@ class Worker:
             if self._is_started:
                 front, lag = self.serving.front, max(0.0, monotonic() - due)
                 is_ready, in_flight = front.app.running.is_ready(), self.serving.policies.exchanges
-                self._channel.tell("beat", asdict(Beat(is_ready, in_flight, front.connections, round(lag, 4), _memory())))
+                self._channel.tell(
+                    "beat", asdict(Beat(is_ready, in_flight, front.connections, round(lag, 4), _memory(), front.app.jobs_active))
+                )
 
     async def start(self, arguments: Arguments) -> None:
         """Compile and start the policy as it was kept; nobody is served yet. Refuses with its mistakes, one a line."""
@@ -134,7 +138,7 @@ class Worker:
             adopt(arguments["levels"])
             number = arguments["number"]
             metrics = Metrics(SlotFile(slot_file(Path(orders.metrics), number)))
-            self.serving = serving = Serving(policy, again, metrics, self._above, most=at_once(sys.stdout.fileno()))
+            self.serving = serving = Serving(policy, again, metrics, self._above, memory=orders.memory)
             listeners = [one.listener() for one in orders.sockets]
             serving.open(listeners, orders.bound)
             await serving.start()
@@ -145,6 +149,9 @@ class Worker:
             listener.yield_when(lambda coming: self._balance.is_ahead(number, serving.front.connections + coming))
         offer(serving.front)
         StoreOperations(lambda: serving.front.app.store).offer(self._above)
+        KeyOperations(lambda: serving.front.app.store).offer(self._above)
+        CacheOperations(lambda: serving.front.app.cache).offer(self._above)
+        JobsOperations(lambda: serving.front.app.job_store, lambda: serving.front.app.mask).offer(self._above)
         serving.app.running.is_stale = arguments["is_stale"]
         self._is_started = True
 
@@ -186,6 +193,16 @@ class Worker:
 
     async def health(self, arguments: Arguments) -> Any:
         return health(self.serving.front.app, {})
+
+    async def checks(self, arguments: Arguments) -> Any:
+        """Why each of the policy's checks fails, by its name; empty while it passes."""
+        return {check.name: check.failure for check in self.serving.front.app.running.checks}
+
+    async def take_checks(self, arguments: Arguments) -> None:
+        """What another worker answered to that."""
+        for check in self.serving.front.app.running.checks:
+            if check.name in arguments:
+                check.take(arguments[check.name])
 
     async def policy(self, arguments: Arguments) -> Any:
         """The policy in force, without its secrets."""

@@ -8,11 +8,10 @@ import logging
 import os
 import queue
 import stat
-import sys
 import threading
 from pathlib import Path
 
-from gateway.telemetry.whole import whole_lines
+from gateway.telemetry.whole import undivided, whole_lines
 
 log = logging.getLogger("gateway.telemetry")
 
@@ -28,16 +27,12 @@ class LineWriter:
     A line is written whole or counted in `dropped`. One that a full disk cut short is ended before the next one begins.
     """
 
-    def __init__(self, target: int | Path, most: int = sys.maxsize) -> None:
-        """At most so many bytes are written at once, whole lines if they are no longer than that.
-
-        Raises OSError when the file, or its folder, cannot be made or opened.
-        """
+    def __init__(self, target: int | Path) -> None:
+        """Raises OSError when the file, or its folder, cannot be made or opened."""
         self._file = target if isinstance(target, Path) else None
         self._descriptor = target if isinstance(target, int) else opened(target)
         self._name = "standard output" if self._file is None else str(self._file)
         self._torn = self._file is not None  # the last process may have died in the middle of a line
-        self._most = most
         self._lines: list[bytes] = []
         self._flush_soon: asyncio.TimerHandle | None = None
         self._batches: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -131,10 +126,11 @@ class LineWriter:
                 if not _ends_a_line(self._descriptor):
                     os.write(self._descriptor, b"\n")
                 self._torn = False
-            for piece in whole_lines(batch, self._most):
-                end = written + len(piece)
-                while written < end:
-                    written += os.write(self._descriptor, piece[written - end :])
+            with undivided(self._descriptor) as most:
+                for piece in whole_lines(batch, most):
+                    end = written + len(piece)
+                    while written < end:
+                        written += os.write(self._descriptor, piece[written - end :])
         except OSError as error:  # a full disk, or a reader that has gone: neither must end the gateway
             self._torn = True
             self._lost += batch.count(b"\n", written)

@@ -11,6 +11,8 @@ import threading
 from datetime import UTC, datetime
 from typing import Literal
 
+from gateway.telemetry.whole import undivided, whole_lines
+
 MOST = 1000  # messages that wait for a slow reader; what comes then is dropped and counted
 PATIENCE = 1.0  # seconds that the end of the process waits for a reader
 
@@ -40,14 +42,16 @@ class LogHandler(logging.Handler):
         super().__init__()
         self._descriptor = descriptor
         self._waiting: queue.Queue[bytes] = queue.Queue(MOST)
-        self._dropped = 0
+        self.name = "gateway"
+        self.dropped = 0  # messages
+        self._told = 0  # of them, those that the log knows of
         threading.Thread(target=self._write, name="log", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._waiting.put_nowait(f"{self.format(record)}\n".encode(errors="backslashreplace"))
         except queue.Full:
-            self._dropped += 1
+            self.dropped += 1
         except Exception:
             self.handleError(record)  # as every handler of logging does: a bad message must not end who logs it
 
@@ -58,12 +62,15 @@ class LogHandler(logging.Handler):
 
     def _write(self) -> None:
         while True:
-            rest = memoryview(self._waiting.get())
-            with contextlib.suppress(OSError):  # a reader that has gone must not end the log
+            self._put(self._waiting.get())
+            self._waiting.task_done()
+            dropped = self.dropped
+            if dropped > self._told:
+                self._put(b"%d messages of the log were dropped: nobody read them in time\n" % (dropped - self._told))
+                self._told = dropped
+
+    def _put(self, message: bytes) -> None:
+        with contextlib.suppress(OSError), undivided(self._descriptor) as most:  # a reader that has gone must not end the log
+            for rest in whole_lines(message, most):
                 while rest:
                     rest = rest[os.write(self._descriptor, rest) :]
-            self._waiting.task_done()
-            if self._dropped:
-                dropped, self._dropped = self._dropped, 0
-                with contextlib.suppress(OSError):
-                    os.write(self._descriptor, b"%d messages of the log were dropped: nobody read them in time\n" % dropped)

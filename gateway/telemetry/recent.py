@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from gateway.errors import ClientGone, GatewayError
 from gateway.exchange import NO_PARAMS, End, Exchange
+from gateway.pipeline import Times
 from gateway.telemetry.notes import Notes, plain
 
 LONGEST = 512
@@ -53,6 +54,7 @@ class Kept(NamedTuple):
     notes: Notes
     tried: tuple[Tried, ...] = ()  # in place of end.attempts, if something failed
     failure: Failure | None = None
+    times: Times | None = None  # of one whose plugins were timed
 
 
 class Recent:
@@ -66,14 +68,14 @@ class Recent:
         self._ring: list[tuple[Any, ...] | None] = [None] * size  # the values of a Kept: making one takes twice as long
         self._next = 0
 
-    def keep(self, ex: Exchange, plugins: tuple[str, ...], end: End) -> None:
+    def keep(self, ex: Exchange, plugins: tuple[str, ...], end: End, times: Times | None = None) -> None:
         """On the way of traffic: references of what is there already. `end` and its attempts are nobody else's any more."""
-        if end.error is not None:
-            self._keep_failed(ex, plugins, end)
+        if end.error is not None or times is not None:
+            self._keep_slowly(ex, plugins, end, times)
             return
         for attempt in end.attempts:
             if attempt.error is not None:
-                self._keep_failed(ex, plugins, end)
+                self._keep_slowly(ex, plugins, end, times)
                 return
             attempt.forget_headers()
         path, notes = ex.path, ex.notes
@@ -84,12 +86,13 @@ class Recent:
             ex.consumer, ex.route, plugins, ex.depth, end, () if notes is None else plain(notes),
         )  # fmt: skip
 
-    def _keep_failed(self, ex: Exchange, plugins: tuple[str, ...], end: End) -> None:
+    def _keep_slowly(self, ex: Exchange, plugins: tuple[str, ...], end: End, times: Times | None) -> None:
+        """One of which there is more to tell."""
         told = End(end.status, end.bytes_in, end.bytes_out, end.duration, truncated=end.truncated)
         tried = tuple(Tried(one.target, one.status, one.duration, failure_of(one.error)) for one in end.attempts)
         self._put(Kept(
             ex.given_id, ex.started, ex.method, ex.path[:LONGEST], ex.params, ex.host, ex.client, ex.consumer, ex.route,
-            plugins, ex.depth, told, plain(ex.notes or ()), tried, failure_of(end.error),
+            plugins, ex.depth, told, plain(ex.notes or ()), tried, failure_of(end.error), times,
         ))  # fmt: skip
 
     def refuse(self, request_id: str, client: str, error: GatewayError) -> None:

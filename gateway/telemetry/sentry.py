@@ -63,7 +63,10 @@ class SentryHandler(logging.Handler):
             include_local_variables=False,
             max_breadcrumbs=0,
             spotlight=False,
+            # Not br because that is installed: not every receiver knows it.
+            _experiments={"transport_compression_algo": "gzip"},  # type: ignore[typeddict-item]
         )
+        self.name = "sentry"
         self._mask = mask
         self._clock = clock
         self._tokens = float(RATE)

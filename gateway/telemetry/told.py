@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.config.interpolation import Secret, conceal
 from gateway.pii import Mask
+from gateway.pipeline import Times
 from gateway.telemetry.notes import TEXT, Notes
 from gateway.telemetry.recent import Failure, Kept, Tried
 
@@ -20,6 +21,8 @@ def told(kept: Kept, now: float, mask: Mask) -> dict[str, Any]:
     """Times are seconds of the gateway's clock in, `ago` in seconds and `*_ms` in milliseconds out."""
     end = kept.end
     plugins, notes = decisions(kept.plugins, kept.depth, kept.notes, mask)
+    if kept.times is not None:
+        timed(plugins, kept.times)
     path = mask.path(kept.path, kept.params)
     return {
         "request_id": kept.request_id,
@@ -56,6 +59,12 @@ def decisions(names: Sequence[str], depth: int, notes: Notes, mask: Mask) -> tup
         place = places.get(fields.get("plugin", kind) if kind == "observe" else kind)
         (others if place is None else plugins[place]["notes"]).append({"kind": kind, **mask.fields(fields)})
     return plugins, others
+
+
+def timed(plugins: Plugins, times: Times) -> None:
+    """Add the milliseconds in each plugin, down and up: None where it was not called."""
+    for plugin, down, up in zip(plugins, *times, strict=True):
+        plugin.update(down_ms=None if down is None else ms(down), up_ms=None if up is None else ms(up))
 
 
 def attempted(tried: Tried) -> dict[str, Any]:

@@ -47,6 +47,7 @@ POLICIES: dict[str, tuple[tuple[str, ...], str]] = {
     "bare": ((), UPSTREAM),
     **{f"bare + {plugin.partition(':')[0]}": ((plugin,), UPSTREAM) for plugin in PLUGINS},
     "the reference policy": (PLUGINS, UPSTREAM),
+    "the same, from the cache": (PLUGINS, gateway.CACHED),
     REFUSED: ((*gateway.COMMON, gateway.REFUSING), UPSTREAM),
     "hello (respond)": ((), "plugins: [{respond: {json: {hello: world}}}]"),
 }

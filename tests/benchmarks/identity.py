@@ -5,6 +5,7 @@ A whole `on_request`, the credential found in the headers of an exchange, which 
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import random
 import tempfile
@@ -19,6 +20,7 @@ from typing import Any
 from gateway.errors import GatewayError
 from gateway.exchange import Exchange
 from gateway.identity import keyfile
+from gateway.identity.operations import KEYS
 from gateway.testing import Clock, exchange, host, load
 from tests.benchmarks.proxy.table import markdown
 from tests.identity import tokens
@@ -78,6 +80,7 @@ def lines(folder: Path) -> dict[str, tuple[Callable[[Exchange], object], list[Ex
     return {
         "nothing (the loop)": (lambda ex: None, asked()),
         "api_key, of 1000": (plugin(key), asked(("X-API-Key", made[500].text))),
+        "api_key, of 1000 in the store": (_of_store(made), asked(("X-API-Key", made[500].text))),
         "api_key, forwarded": (plugin({**key, "forward": FORWARD}), asked(("X-API-Key", made[500].text))),
         "api_key, unknown": (plugin(key), asked(("X-API-Key", made[500].text[:-1]))),
         "jwt, verified before": (plugin(hs), bearer(token)),
@@ -96,6 +99,13 @@ def lines(folder: Path) -> dict[str, tuple[Callable[[Exchange], object], list[Ex
         f"ip_filter, {len(nets)} networks, IPv4": (filtered, [exchange(client=address) for address in addresses]),
         f"ip_filter, {len(nets)} networks, IPv6": (filtered, asked(client="2001:db8::1")),
     }
+
+
+def _of_store(keys: list[keyfile.NewKey]) -> Any:
+    own = host(time=lambda: tokens.NOW, clock=Clock())
+    for key in keys:
+        asyncio.run(own.store.shared_set(KEYS).add(key.kept.id, keyfile.note(key.kept)))
+    return load("authenticate", {"api_key": {"store": True}}, host=own).on_request
 
 
 def _wrong(algorithm: str, key: Any) -> str:

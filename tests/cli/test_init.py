@@ -16,15 +16,14 @@ from hypothesis import strategies as st
 from gateway.app import App
 from gateway.audit import audit
 from gateway.cli import main
-from gateway.cli.openapi import operations, read
+from gateway.cli.openapi import operations
 from gateway.cli.starting import policy
 from gateway.config.policy import loads
+from gateway.content.openapi import read
 
 HERE = Path(__file__).parent
 DOCUMENTS = sorted(HERE.glob("openapi/*.yaml"))
 URL = "http://127.0.0.1:3000"
-OBSERVES = "observed-plugin plugins[4].rate_limit"
-"""The one warning: the rate limit does not refuse yet."""
 
 
 def warnings(text: str) -> list[str]:
@@ -35,9 +34,16 @@ def warnings(text: str) -> list[str]:
 @pytest.mark.parametrize("upstream", [URL, "https://leads.example.com", "http://[::1]:80"])
 def test_a_policy_for_an_address_alone(upstream: str) -> None:
     text = policy(upstream)
-    assert warnings(text) == [OBSERVES]
+    assert warnings(text) == []
     assert loads(text, env={}).upstreams["service"].targets == (upstream,)
     assert loads(text, env={"UPSTREAM_URL": "http://other"}).upstreams["service"].targets == ("http://other",)
+
+
+def test_nothing_refuses_or_changes_yet() -> None:
+    """But a name for each request and a line in the log: what can be observed is."""
+    found = loads(policy(URL, operations(read(HERE / "openapi/petstore.yaml"))[0]), env={})
+    common, routes = found.plugins, [entry for route in found.routes for entry in route.plugins if entry.name != "health"]
+    assert {entry.name for entry in (*common, *routes) if entry.mode != "observe"} == {"request_id", "access_log"}
 
 
 def test_what_stands_there_as_a_comment_is_right_too() -> None:
@@ -46,7 +52,9 @@ def test_what_stands_there_as_a_comment_is_right_too() -> None:
     for line in ("# - cors:", "# paths:"):
         assert text.count(line) == 1
         text = text.replace(line, line.removeprefix("# "))
-    assert warnings(text.replace("    mode: observe ", "    # mode: observe ")) == []
+    enforced = text.replace("\n    mode: observe", "")
+    assert warnings(enforced) == ["unused-acceptance accept[0]"]  # which says that nothing observes any more
+    assert warnings(enforced.replace("accept: [observed-plugin]", "")) == []
 
 
 def outcome(file: Path) -> str:
@@ -64,7 +72,7 @@ def test_there_are_documents() -> None:
 def test_documents(file: Path) -> None:
     """openapi/NAME.yaml: what is told of it, and the routes that come of it, are those of openapi/NAME.txt."""
     assert outcome(file) == outcome(file) == file.with_suffix(".txt").read_text()
-    assert set(warnings(policy(URL, operations(read(file))[0]))) == {OBSERVES}
+    assert set(warnings(policy(URL, operations(read(file))[0]))) == set()
 
 
 def test_what_the_command_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,7 +165,7 @@ SERVERS = st.one_of(
 def test_whatever_a_document_says_the_policy_is_right(paths: object, servers: object, x: object) -> None:
     found, _ = operations({"openapi": "3.1.0", "paths": paths, "servers": servers, "x": x})
     text = policy(URL, found)
-    assert set(warnings(text)) == {OBSERVES}
+    assert set(warnings(text)) == set()
     routes = loads(text, env={}).routes
     assert [(route.match.methods, route.match.path) for route in routes[1:-1]] == [((one.method,), one.path) for one in found]
 

@@ -38,11 +38,14 @@ UNSEEN = {
     "what one part says of another": (
         "entry_once_twice", "env_secret_names", "route_no_answer", "route_no_upstreams", "route_parameters", "route_same_match",
         "route_only_limits", "route_upgrades_common", "route_without", "route_without_own", "server_ports_same", "server_recycle_alone",
-        "store_alone", "store_ca", "store_no_master", "store_nowhere", "store_twice", "upstream_tls_pair",
+        "server_listen_twice", "store_alone", "store_ca", "store_no_master", "store_nowhere", "store_sentinel_password", "store_twice",
+        "upstream_tls_pair",
     ),
     "where a store is, inside a text": ("store_host", "store_sentinel", "store_url", "store_url_host"),
     "that a number is in range, inside a text": ("server_listen_ports", "settings_century", "upstream_numbers"),
-    "what a text means elsewhere": ("route_express", "route_flask", "telemetry_endpoint"),
+    "what a text means elsewhere": (
+        "cors_origins", "route_express", "route_flask", "route_patterns", "security_headers_hsts", "telemetry_endpoint",
+    ),
     "how a number is written": ("settings_exponent",),
     "what a plugin's code is": ("entry_files", "entry_observe"),
     "what the environment and files hold": (
@@ -50,7 +53,7 @@ UNSEEN = {
     ),
     "other files": (
         "include_alias", "include_cycle", "include_free", "include_itself", "include_keys", "include_missing", "include_names",
-        "include_shapes", "include_syntax", "include_twice",
+        "include_shapes", "include_syntax", "include_twice", "settings_files",
     ),
 }  # fmt: skip
 """Broken policies whose mistakes no schema can see, and why."""

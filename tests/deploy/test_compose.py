@@ -14,6 +14,7 @@ from gateway.config.policy import load
 from tests.deploy.dashboard import DASHBOARD
 from tests.deploy.files import DEPLOY, MARGIN, ROOT, needs
 from tests.deploy.serving import serving
+from tests.deploy.test_dockerfile import ENV
 
 FILE = DEPLOY / "compose.yaml"
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text())["services"]
@@ -76,8 +77,10 @@ def test_grafana_finds_prometheus_and_the_dashboard() -> None:
 
 async def test_the_gateway_runs_as_it_is_told_to(tmp_path: Path) -> None:
     (state,) = (one.partition(":")[0] for one in GATEWAY["tmpfs"])
-    folders = {"/etc/gateway": tmp_path / "policy", state: tmp_path / "state"}
+    (volume,) = (one.partition(":")[2] for one in GATEWAY["volumes"])
+    folders = {"/etc/gateway": tmp_path / "policy", state: tmp_path / "state", volume: tmp_path / "jobs"}
     for folder in folders.values():
         folder.mkdir()
-    async with serving(GATEWAY["command"], POLICY, folders, GATEWAY["environment"]) as gateway:
+    async with serving(GATEWAY["command"], POLICY, folders, ENV | GATEWAY["environment"]) as gateway:
         assert gateway.process.port and (folders[state] / "metrics").exists()
+        assert (folders[volume] / "jobs.db").exists()

@@ -40,7 +40,8 @@ async def test_it_starts_a_gateway(tmp_path: Path) -> None:
     folders = {f"/var/lib/{value('StateDirectory')}": tmp_path / "state", f"/etc/{value('ConfigurationDirectory')}": tmp_path / "policy"}
     for folder in folders.values():
         folder.mkdir()
-    async with serving(arguments, (ROOT / "gateway.yaml").read_text(), folders, {}) as gateway:
+    env = dict(pair.split("=", 1) for line in re.findall(r"^Environment=(.*)$", TEXT, re.MULTILINE) for pair in line.split())
+    async with serving(arguments, (ROOT / "gateway.yaml").read_text(), folders, env) as gateway:
         assert gateway.process.port
 
 

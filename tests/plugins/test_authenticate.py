@@ -16,9 +16,12 @@ from pydantic import ValidationError
 
 from gateway.exchange import Exchange, Reply
 from gateway.identity import keyfile
+from gateway.identity.operations import KEYS
 from gateway.identity.passwords import check_of
 from gateway.pipeline import Pipeline
 from gateway.plugin import Plugin
+from gateway.store.redis.address import Address
+from gateway.store.redis.store import RedisStore
 from gateway.testing import Clock, FakeFiles, FakeUpstream, exchange, host, load, pipeline, run
 from tests.identity.tokens import CLAIMS, NOW, SECRET, hs
 
@@ -130,6 +133,59 @@ def test_a_key_ends_when_it_expires_or_its_line_is_gone(keys: Path) -> None:
     assert ask(plugin, ("X-API-Key", CRM.text))[0].status == 200
     files.change(keys, keyfile.text([OLD.kept]).encode())
     assert ask(plugin, ("X-API-Key", CRM.text))[0].status == 401
+
+
+IN_STORE = {"api_key": {"store": True}}
+
+
+def test_keys_of_the_store_are_as_those_of_a_file() -> None:
+    now = [NOW - 1]
+    own = host(time=lambda: now[0])
+    plugin, shared = load("authenticate", IN_STORE, host=own), own.store.shared_set(KEYS)
+    assert ask(plugin, ("X-API-Key", CRM.text))[0].status == 401
+    for key in (CRM.kept, OLD.kept):
+        asyncio.run(shared.add(key.id, keyfile.note(key)))
+    reply, ex, upstream = ask(plugin, ("X-API-Key", CRM.text))
+    assert (reply.status, ex.consumer, ex.groups, ex.claims) == (200, "crm", ("readers", "staff"), {"team": "sales"})
+    assert "X-API-Key" not in upstream.requests[0][2]
+    assert ask(plugin, ("X-API-Key", CRM.text[:-1] + "!"))[0].status == 401
+    assert ask(plugin, ("X-API-Key", OLD.text))[0].status == 200
+    now[0] = NOW
+    assert ask(plugin, ("X-API-Key", OLD.text))[0].status == 401
+    assert asyncio.run(shared.remove(CRM.kept.id))
+    assert ask(plugin, ("X-API-Key", CRM.text))[0].status == 401
+
+
+@pytest.mark.parametrize("note", ["", "[]", "nonsense", "{}", '{"consumer": "crm"}', '{"consumer": "crm", "sha256": "00"}', '{"id": 1}'])
+def test_what_stands_in_the_store_and_is_no_key_harms_none(note: str, caplog: pytest.LogCaptureFixture) -> None:
+    own = host()
+    shared = own.store.shared_set(KEYS)
+    asyncio.run(shared.add(OLD.kept.id, note))
+    asyncio.run(shared.add(CRM.kept.id, keyfile.note(CRM.kept)))
+    plugin = load("authenticate", IN_STORE, host=own)
+    assert ask(plugin, ("X-API-Key", CRM.text))[0].status == 200
+    assert ask(plugin, ("X-API-Key", OLD.text))[0].status == 401
+    asyncio.run(shared.remove(CRM.kept.id))
+    assert ask(plugin, ("X-API-Key", CRM.text))[0].status == 401
+    assert caplog.text.count("is no API key") == 1
+
+
+def test_nobody_is_told_that_a_key_is_wrong_before_the_store_was_heard() -> None:
+    own = host()
+    own.store = RedisStore(Address())  # never started: as one that is away
+    plugin = load("authenticate", IN_STORE, host=own)
+    asyncio.run(plugin.start())
+    reply, _, _ = ask(plugin, ("X-API-Key", CRM.text))
+    assert (reply.status, reply.headers["Retry-After"]) == (503, "5")
+    assert ask(plugin)[0].status == 401
+
+
+@pytest.mark.parametrize("settings", [{}, {"store": False}, {"header": "X-Key"}, {"file": "keys.yaml", "store": True}])
+def test_keys_are_in_one_place(settings: dict[str, Any], keys: Path) -> None:
+    if "file" in settings:
+        settings = {**settings, "file": str(keys)}
+    with pytest.raises(ValidationError, match="keys are in a file or in the store"):
+        made({"api_key": settings})
 
 
 # -- names and passwords
@@ -399,7 +455,6 @@ def test_the_upstream_is_told_who_asks_and_by_nobody_else() -> None:
     expected = {"X-Consumer": "ada", "X-Groups": "admin,staff", "X-Email": "ada@example.com"}
     assert told(made({**JWT, **FORWARD}), sent) == expected
     assert told(made({**JWT, **FORWARD, "optional": True})) == {}  # nobody: and nobody said so
-    assert told(made({**JWT, **FORWARD}, mode="observe"), sent) == expected
 
 
 @pytest.mark.parametrize(
@@ -452,6 +507,13 @@ def test_observed_it_refuses_nobody() -> None:
     upstream, ex = FakeUpstream(), exchange()
     assert run(pipeline(plugin, upstream=upstream, mode="observe"), ex).status == 200
     assert ex.notes == [("observe", {"plugin": "authenticate", "status": 401})]
+
+
+def test_observed_it_tells_the_plugins_below_who_asks_and_the_upstream_nothing() -> None:
+    upstream, ex = FakeUpstream(), exchange(headers=[*SPOOFED, BEARER])
+    run(pipeline(made({**JWT, **FORWARD}, mode="observe"), upstream=upstream, mode="observe"), ex)
+    assert ex.consumer == "ada"
+    assert list(upstream.requests[0][2].items()) == [*SPOOFED, BEARER]
 
 
 def test_why_is_in_the_log_alone() -> None:

@@ -90,6 +90,53 @@ def test_nothing_but_the_very_origin_is_granted(text: str) -> None:
     for origin in (text, APP + text, text + APP):
         reply, _ = asked({"origins": APP}, {"Origin": origin})
         assert grants(reply) == {} or origin == APP
+        reply, _ = asked({"origins": "https://*.app.example.com"}, {"Origin": origin})
+        assert grants(reply) == {}
+
+
+SUB = "https://*.example.com"
+BELOW = ["https://app.example.com", "https://a.b.c.example.com", "https://x-y_z.example.com", "https://0.example.com"]
+NOT_BELOW = [
+    "https://example.com",
+    "https://.example.com",
+    "https://..example.com",
+    "https://a..example.com",
+    "https://appexample.com",
+    "https://app.example.com.evil.test",
+    "https://app.exampleXcom",
+    "https://evil.test/.example.com",
+    "https://evil.test?.example.com",
+    "https://evil.test#.example.com",
+    "https://evil.test\\.example.com",
+    "https://a@b.example.com",
+    "https://a:1.example.com",
+    "https://evil.test`.example.com",
+    "https://app.example.com:8443",
+    "https://app.example.com\n",
+    "http://app.example.com",
+    "HTTPS://app.example.com",
+    "https://APP.example.com",
+    "https://*.example.com",
+    "null",
+    "",
+]
+
+
+@pytest.mark.parametrize("origin", BELOW)
+def test_all_subdomains_of_a_domain(origin: str) -> None:
+    settings = {"origins": [SUB, "https://other.test"], "credentials": True}
+    reply, forwarded = asked(settings, {"Origin": origin}, sent=UPSTREAMS_OWN)
+    assert (grants(reply)["allow-origin"], reply.headers["Vary"], forwarded) == ([origin], "Origin", True)
+    reply, forwarded = preflight(settings, origin)
+    assert (reply.status, grants(reply)["allow-origin"], forwarded) == (204, [origin], False)
+
+
+@pytest.mark.parametrize("origin", NOT_BELOW)
+def test_what_only_looks_like_a_subdomain(origin: str) -> None:
+    reply, _ = asked({"origins": SUB, "credentials": True}, {"Origin": origin}, sent=UPSTREAMS_OWN)
+    assert (grants(reply), reply.headers["Vary"]) == ({}, "Origin")
+    reply, forwarded = preflight(SUB, origin)
+    assert (reply.status, grants(reply), forwarded) == (204, {}, False)
 
 
 def test_no_origin_no_grant_but_vary() -> None:
@@ -234,7 +281,16 @@ def test_an_empty_list_allows_none_and_takes_off_what_the_upstream_grants() -> N
         "https://app.example.com:443",
         "http://app.example.com:80",
         "https://APP.example.com",
-        "https://*.example.com",
+        "https://*.com",
+        "https://*.com.",
+        "https://*",
+        "https://*.",
+        "https://a*.example.com",
+        "https://*.*.example.com",
+        "https://app.*.example.com",
+        "https://*.example.com/",
+        "https://*.example.com:443",
+        "*.example.com",
         "https://\u043f\u0440\u0438\u043c\u0435\u0440.test",
         "app.example.com",
         "https://",

@@ -204,6 +204,61 @@ def test_a_streamed_body_is_read_first_and_goes_on_whole() -> None:
     assert [body for *_, body in upstream.requests] == [b'{"email": "a@example.com"}'] * 2
 
 
+def test_a_cost_for_each_limit_of_a_list() -> None:
+    """One counts requests, the other what they cost."""
+    bench = Bench([{"limit": 4, "window": "1h", "name": "requests"}, {"limit": 10, "window": "1h", "name": "work", "cost": {"POST": 4}}])
+    assert [bench.ask(method=method).headers["RateLimit"] for method in ("GET", "POST", "GET")] == [
+        '"requests";r=3;t=7200, "work";r=9;t=7200',
+        '"requests";r=2;t=5400, "work";r=5;t=4320',
+        '"requests";r=1;t=4800, "work";r=4;t=4200',
+    ]
+    refused = bench.ask(method="POST", body=b"")
+    assert refused.status == 200 and bench.ask(method="GET").status == 429
+
+
+def test_what_one_limit_of_a_list_gives_back() -> None:
+    """As much as it counted, though another counted something else."""
+    bench = Bench(
+        [
+            {"limit": 10, "window": "1h", "name": "requests"},
+            {"limit": 6, "window": "1h", "name": "failures", "cost": 3, "count": [401], "algorithm": "log"},
+        ]
+    )
+    assert [bench.guess(status) for status in (200, 401, 200, 401, 200)] == [200, 401, 200, 401, 429]
+
+
+def test_exempt_from_one_limit_of_a_list() -> None:
+    """From that one only: nothing is counted there, and nobody is told of it."""
+    bench = Bench(
+        [
+            {"limit": 1, "window": "1h", "name": "strict", "exempt": ["10.0.0.0/8"]},
+            {"limit": 3, "window": "1h", "name": "wide"},
+            {"limit": 1, "window": "1h", "name": "first", "exempt": ["10.0.0.0/8"]},
+        ]
+    )
+    assert [bench.ask(client="192.0.2.1").status for _ in range(2)] == [200, 429]
+    answers = [bench.ask(client="10.0.0.1") for _ in range(4)]
+    assert [answer.status for answer in answers] == [200, 200, 200, 429]
+    assert answers[0].headers["RateLimit-Policy"] == '"wide";q=3;w=3600' and answers[0].headers["RateLimit"].startswith('"wide";r=2')
+    assert bench.plugin.explain(exchange(client="10.0.0.1")) == (
+        '"wide";q=3;w=3600 for 10.0.0.1: refuses, for 4800 s more; "strict";q=1;w=3600: exempt; "first";q=1;w=3600: exempt'
+    )
+
+
+def test_exempt_from_all_limits_of_a_list_each_for_itself() -> None:
+    one, other = {"limit": 1, "window": "1h", "name": "a", "exempt": {"consumers": ["probe"]}}, {"limit": 1, "window": "1h", "name": "b"}
+    bench = Bench([one, {**other, "exempt": ["10.0.0.0/8"]}])
+
+    def ask(client: str, consumer: str | None) -> int:
+        asked = exchange(client=client)
+        asked.consumer = consumer
+        return run(bench.pipeline, asked).status
+
+    assert [ask("10.0.0.1", "probe") for _ in range(3)] == [200] * 3
+    assert [ask("10.0.0.1", None) for _ in range(2)] == [200, 429]
+    assert [ask("192.0.2.1", "probe") for _ in range(2)] == [200, 429]
+
+
 class Elsewhere:
     """Limits at a store that answers later: with `decision`, or an error."""
 

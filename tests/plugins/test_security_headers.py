@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from gateway.app import App
+from gateway.config.policy import loads
 from gateway.errors import BadRequest, QuotaExceeded, UpstreamTimeout
 from gateway.exchange import Headers, Reply
 from gateway.testing import FakeUpstream, exchange, load, pipeline, run
@@ -28,7 +31,7 @@ HELMET = {
     "X-Permitted-Cross-Domain-Policies": "none",
     "X-XSS-Protection": "0",
 }
-HSTS, CSP = "Strict-Transport-Security", "Content-Security-Policy"
+HSTS, CSP, REPORT_ONLY = "Strict-Transport-Security", "Content-Security-Policy", "Content-Security-Policy-Report-Only"
 
 
 def headers(settings: object = None, sent: list[tuple[str, str]] | None = None, *, status: int = 200, scheme: str = "http") -> Headers:
@@ -75,7 +78,8 @@ def setting(name: str) -> str:
 @pytest.mark.parametrize("name", HELMET)
 def test_each_can_be_left_out_and_replaced(name: str) -> None:
     assert {name.lower() for name in headers({setting(name): False})} == {other.lower() for other in HELMET} - {name.lower()}
-    assert headers({setting(name): "mine"}).getall(name) == ["mine"]
+    mine = {HSTS: "max-age=1", CSP: "default-src 'none'"}.get(name, "mine")
+    assert headers({setting(name): mine}).getall(name) == [mine]
 
 
 @pytest.mark.parametrize("name", ["Permissions-Policy", "Cross-Origin-Embedder-Policy", "Cache-Control"])
@@ -101,6 +105,96 @@ def test_the_upstreams_copy_can_be_kept(sent: list[tuple[str, str]], expected: s
 @pytest.mark.parametrize("name", [HSTS, "Referrer-Policy"])
 def test_one_left_out_leaves_the_upstreams_alone(name: str) -> None:
     assert headers({setting(name): False}, [(name, "theirs")]).getall(name) == ["theirs"]
+
+
+PAGES = {
+    "default-src": "self",
+    "img-src": ["self", "data:", "https://cdn.example.com"],
+    "object-src": "none",
+    "upgrade-insecure-requests": True,
+}
+WRITTEN = "default-src 'self'; img-src 'self' data: https://cdn.example.com; object-src 'none'; upgrade-insecure-requests"
+
+
+def test_a_policy_for_content_by_its_directives() -> None:
+    assert headers({"content_security_policy": PAGES}).getall(CSP) == [WRITTEN]
+    assert headers({"content_security_policy": WRITTEN}).getall(CSP) == [WRITTEN]
+
+
+def test_a_policy_for_content_that_is_tried_out() -> None:
+    found = headers({"content_security_policy_report_only": PAGES}, [(REPORT_ONLY, "theirs"), (CSP, "theirs")])
+    assert (found.getall(CSP), found.getall(REPORT_ONLY)) == ([HELMET[CSP]], [WRITTEN])
+    alone = headers({"content_security_policy": False, "content_security_policy_report_only": WRITTEN}, [(CSP, "theirs")])
+    assert (alone.getall(CSP), alone.getall(REPORT_ONLY)) == (["theirs"], [WRITTEN])
+    assert REPORT_ONLY not in headers()
+    assert headers({"content_security_policy_report_only": False}, [(REPORT_ONLY, "theirs")])[REPORT_ONLY] == "theirs"
+
+
+def test_a_route_has_a_policy_of_its_own() -> None:
+    app = App(loads(ROUTES, env={}), lambda line: None)
+    for path, expected in (("/docs", WRITTEN), ("/api", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")):
+        ex = exchange("GET", path)
+        assert run(app.find(ex), ex).headers.getall(CSP) == [expected]
+
+
+ROUTES = f"""
+version: 1
+plugins: [security_headers: api]
+routes:
+  - {{match: /api, plugins: [respond: 204]}}
+  - match: /docs
+    plugins:
+      - security_headers: {{preset: api, content_security_policy: "{WRITTEN}"}}
+      - respond: 204
+"""
+
+OWASP_REMOVE = 87  # names of https://owasp.org/www-project-secure-headers/ci/headers_remove.json of 2026-07-19
+
+
+@pytest.mark.parametrize("settings", ["api", "owasp", {"remove": "disclosing"}])
+def test_all_that_discloses(settings: object) -> None:
+    plugin = load("security_headers", settings)
+    names = vars(plugin)["_https"][0]
+    assert len(names) == len({name.lower() for name in names}) == OWASP_REMOVE
+    assert list(headers(settings, [(name, "x") for name in names] + [("X-Mine", "x")])) == [*headers(settings, [("X-Mine", "x")])]
+
+
+def observatory(found: Headers) -> int:
+    """The score of Mozilla's Observatory for these headers, of a site that is served by https alone, has no cookies and no scripts.
+
+    By its table of tests and modifiers (https://developer.mozilla.org/en-US/observatory/docs/tests_and_scoring): bonuses count from 90 on.
+    """
+    policy = {name: words for name, *words in (part.split() for part in found.get(CSP, "").split(";") if part.strip())}
+    scripts, objects = (policy.get(name, policy.get("default-src", ["*"])) for name in ("script-src", "object-src"))
+    broad = {"'unsafe-inline'", "data:", "https:", "http:", "*"}
+    max_age = re.match(r"max-age=(\d+)", found.get(HSTS, "max-age=0"))
+    is_framed = found.get("X-Frame-Options", "").upper() not in ("DENY", "SAMEORIGIN") and "frame-ancestors" not in policy
+    penalties = (
+        -25 if not policy else -20 if broad & {*scripts, *objects} else -10 if "'unsafe-eval'" in scripts else 0,
+        -20 if HSTS not in found else -10 if max_age is None or int(max_age[1]) < 15768000 else 0,
+        -5 if found.get("X-Content-Type-Options") != "nosniff" else 0,
+        -20 if is_framed else 0,
+        -5 if found.get("Referrer-Policy") in ("origin", "origin-when-cross-origin", "unsafe-url") else 0,
+    )
+    is_unsafe_style = bool(broad & {*policy.get("style-src", policy.get("default-src", []))})
+    bonuses = (
+        0 if not policy or is_unsafe_style else 10 if policy.get("default-src") == ["'none'"] else 5,
+        5 if found.get("Referrer-Policy") in ("no-referrer", "same-origin", "strict-origin", "strict-origin-when-cross-origin") else 0,
+        5 if "frame-ancestors" in policy else 0,
+        10 if found.get("Cross-Origin-Resource-Policy") in ("same-origin", "same-site") else 0,
+    )
+    score = 100 + sum(penalties)
+    return score + sum(bonuses) if score >= 90 else score
+
+
+@pytest.mark.parametrize(
+    ("settings", "score"),
+    [("helmet", 120), ("owasp", 125), ("api", 130), ({"content_security_policy": False}, 75), ({"strict_transport_security": False}, 80)],
+)
+def test_what_mozillas_observatory_says(settings: object, score: int) -> None:
+    """From 100 on it is an A+, which is what each preset is to get; without a policy for content a B."""
+    assert observatory(headers(settings, scheme="https")) == score
+    assert observatory(Headers()) == 30
 
 
 def test_extra_headers() -> None:
@@ -142,6 +236,12 @@ def test_cache_control_is_for_those_who_said_nothing(sent: list[tuple[str, str]]
         ("owasp", "x-kong-upstream-latency", True),
         ("owasp", "X-Request-Id", False),
         ({"remove": []}, "Server", False),
+        ({"remove": "disclosing"}, "Server", True),
+        ({"remove": "disclosing"}, "x-varnish-backend", True),
+        ({"remove": ["disclosing", "X-Backend"]}, "X-Backend", True),
+        ({"remove": ["disclosing", "X-Backend"]}, "$wsep", True),
+        ({"remove": "X-Backend"}, "X-Backend", True),
+        ({"remove": "X-Backend"}, "Server", False),
         ({"remove": ["X-Backend"]}, "X-Backend", True),
     ],
 )
@@ -182,6 +282,12 @@ def test_a_route_replaces_the_common_entry() -> None:
         {"keep": [CSP], "content_security_policy": False},
         {"remove": [CSP]},
         {"remove": ["X-Mine"], "extra": {"x-mine": "1"}},
+        {"remove": "disclosing", "extra": {"X-Generator": "1"}},
+        {"extra": {"Content-Security-Policy-Report-Only": "default-src 'self'"}},
+        {"content_security_policy": "default-src self"},
+        {"content_security_policy": {"default-source": "self"}},
+        {"content_security_policy": True},
+        {"content_security_policy_report_only": {"script-src": "'nonce-abc'"}},
         {"extra": {"x-frame-options": "DENY"}},
         {"extra": {"Content-Length": "1"}},
         {"extra": {"X Y": "1"}},
@@ -190,3 +296,15 @@ def test_a_route_replaces_the_common_entry() -> None:
 def test_refused_at_load(settings: Any) -> None:
     with pytest.raises(ValidationError):
         load("security_headers", settings)
+
+
+@pytest.mark.parametrize("value", ["365d", "31536000", "includeSubDomains", "max-age=", "maxage=1"])
+def test_a_transport_policy_without_a_time_is_none(value: str) -> None:
+    """RFC 6797, section 6.1.1: max-age is required, and a browser ignores the header without it."""
+    with pytest.raises(ValidationError, match="write max-age=31536000, in seconds"):
+        load("security_headers", {"strict_transport_security": value})
+
+
+@pytest.mark.parametrize("value", ["max-age=0", 'includeSubDomains; Max-Age = "31536000"', "max-age=1; preload"])
+def test_a_transport_policy_of_one_s_own(value: str) -> None:
+    load("security_headers", {"strict_transport_security": value})

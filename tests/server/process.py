@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-PATIENCE = 10.0  # seconds for a start, or an end
+PATIENCE = 60.0
 _LISTENING = re.compile(r"listening on (https?)://(?:127\.0\.0\.1|\[::1\]):(\d+)")
 
 

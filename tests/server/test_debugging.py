@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from gateway.cli.recalled import recalled
 from gateway.server.debug_token import mint
 from gateway.server.debugging import LONGEST
+from gateway.server.recall import recall
 from tests.support import Answer, RawUpstream, gateway, raw
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -168,3 +170,36 @@ async def test_a_body_is_the_upstream_s_as_ever(folder: Path) -> None:
     head = f"POST /leads/7 HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\nGateway-Debug: {GOOD}\r\n\r\n".encode()
     (answer,), _ = await asked(folder, head + body)
     assert answer.status == 200 and told(answer)["attempts"][0]["status"] == 200
+
+
+SAYING = """
+from __future__ import annotations
+import asyncio
+from gateway.plugin import Exchange, NoSettings, Plugin
+class Saying(Plugin[NoSettings]):
+    async def explain(self, ex: Exchange) -> str:
+        await asyncio.sleep(3600 if "never" in ex.path else 0)
+        return "so many are left"
+"""
+
+
+@pytest.mark.parametrize(("path", "says"), [("/leads", "so many are left"), ("/leads/never", None)])
+async def test_what_must_be_asked_for_is_waited_for_a_little(folder: Path, path: str, says: str | None) -> None:
+    """As limits in Redis must be."""
+    (folder.parent / "plugins/saying.py").write_text(SAYING)
+    text = policy("http://127.0.0.1:1").replace("plugins:\n", "plugins:\n  - saying\n", 1)
+    async with gateway(text, path=folder, env={"SECRET": SECRET}) as running:
+        (answer,) = await raw(running.port, get(path, f"Gateway-Debug: {GOOD}"))
+    it = told(answer)
+    assert [plugin.get("says") for plugin in it["plugins"] if plugin["name"] == "saying"] == [says]
+    assert it["total_ms"] < 1000
+
+
+async def test_what_was_timed_is_remembered(folder: Path) -> None:
+    async with gateway(policy("http://127.0.0.1:1"), path=folder, env={"SECRET": SECRET}) as running:
+        for name, token in (("timed", GOOD), ("plain", "none")):
+            await raw(running.port, get("/made", f"Gateway-Debug: {token}", f"X-Request-Id: {name}"))
+        ((timed,), (plain,)) = [await recall(running.front, name) for name in ("timed", "plain")]
+    assert all(plugin["down_ms"] >= 0 for plugin in timed["plugins"] if plugin["reached"])
+    assert "ms down" in "\n".join(recalled(timed))
+    assert "ms down" not in "\n".join(recalled(plain))

@@ -21,6 +21,8 @@ from gateway.server.sampling import Sampler
 from gateway.state.record import Reload, State
 from gateway.telemetry.metrics.exposition import Exposition
 from gateway.telemetry.metrics.slots import Source, read_all
+from gateway.telemetry.tracing.exporter import SpanExporter
+from gateway.telemetry.watchdog import Watchdog
 from tests.http.recording import RawUpstream
 from tests.server.process import running
 from tests.support import RawClient, Running, gateway, raw
@@ -39,7 +41,7 @@ routes:
         mode: observe
       - body_limit: 0B
         mode: observe
-      - respond: 403
+      - ip_filter: {allow: 192.0.2.0/24}
         mode: observe
       - respond: 200
 """
@@ -106,7 +108,7 @@ async def test_every_plugin_that_only_observes_is_counted_alike() -> None:
     assert {(labels["plugin"], labels["route"], labels["status"]): value for labels, value in found["gateway_observed_total"]} == {
         ("rate_limit", "watched", "429"): 2,
         ("body_limit", "watched", "413"): 3,
-        ("respond", "watched", "403"): 3,
+        ("ip_filter", "watched", "403"): 3,
     }
 
 
@@ -124,6 +126,7 @@ async def test_what_is_refused_before_it_is_an_exchange_is_counted_too(data: byt
     async with gateway(POLICY.replace("URL", "http://127.0.0.1:1")) as serving:
         (answer,) = await raw(serving.port, data)
         assert str(answer.status) == status
+        assert answer.all(b"x-content-type-options") == [b"nosniff"] and answer.all(b"cache-control") == [b"no-store"]
         found = told(serving.app.metrics.read())
     assert found["gateway_refused_total"] == [({"status": status}, 1.0)]
 
@@ -189,6 +192,13 @@ async def test_what_is_looked_at() -> None:
         looking = sampler(serving, state)
         dropped = 3.0
         looking.follow_log("access", lambda: dropped)
+        watchdog = Watchdog()
+        watchdog.stalls, watchdog.stalled = 2, 1.5
+        looking.follow_watchdog(watchdog)
+        exporter = SpanExporter(lambda: pytest.fail("nobody connects"))
+        exporter.sent, exporter.dropped, exporter.failed = 7, 2, 1
+        serving.app.running.exporter = exporter
+        serving.app.store.counters["trips"] = 3  # type: ignore[index]
         client.send(request("/there/x"))
         await client.read(1)
         serving.app.upstreams["a"].replays = 4
@@ -200,13 +210,20 @@ async def test_what_is_looked_at() -> None:
         assert total(found, "http_client_open_connections", http_connection_state="active") == 0
         assert total(found, "gateway_upstream_replays_total", upstream="a") == 4
         assert total(found, "gateway_log_dropped_total", log="access") == 3
+        assert total(found, "gateway_loop_stalls_total") == 2 and total(found, "gateway_loop_stalled_seconds_total") == 1.5
+        assert [total(found, "gateway_traces_spans_total", outcome=one) for one in ("sent", "dropped", "failed")] == [7, 2, 1]
+        assert total(found, "gateway_store_trips_total") == 3 and total(found, "gateway_store_up") == 1
         assert total(found, "gateway_reloads_total", result="success") == 3
         assert total(found, "gateway_reloads_total", result="failure") == 2
         assert total(found, "gateway_policy_revision", worker="0") == 7
         assert total(found, "gateway_policy_stale", worker="0") == 1
         assert total(found, "gateway_reload_time_seconds") == 1767225600
         serving.app.upstreams.clear()  # as a reload that takes them away
+        again = serving.app.running.exporter = SpanExporter(lambda: pytest.fail("nobody connects"))
+        again.sent = 5  # less than the one before it: it began anew
         looking.sample()
+        assert total(told(serving.app.metrics.read()), "gateway_traces_spans_total", outcome="sent") == 12
+        serving.app.running.exporter = None
         assert total(told(serving.app.metrics.read()), "http_client_open_connections") == 0
 
 

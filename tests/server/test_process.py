@@ -61,13 +61,25 @@ async def test_a_plugin_that_cannot_start_ends_the_process(tmp_path: Path) -> No
     process = await spawned(policy().replace("[request_id", "[broken, request_id"), tmp_path)
     assert await process.ended() == 1
     assert "the policy cannot be started: no database" in process.log
+    assert "RuntimeWarning" not in process.log
+
+
+async def test_a_file_of_jobs_that_is_none_is_told_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "jobs.db").write_text("no database at all" * 100)
+    process = await spawned(f"{policy()}jobs: {{path: jobs.db}}\n", tmp_path)
+    assert await process.ended() == 1
+    assert "jobs.db cannot be used: file is not a database" in process.log
+    assert "Traceback" not in process.log
 
 
 # The end
 
 
 class Load:
-    """Clients that go on asking until nobody listens any more. What began and did not end well is a failure."""
+    """Clients that go on asking until nobody listens any more. What began and did not end well is a failure.
+
+    A connection that was used before may end between two requests, and then clients ask again on another (RFC 9112, section 9.3.1).
+    """
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -75,7 +87,7 @@ class Load:
         self.refused = 0  # connections that were not accepted: nothing began
         self.failures: list[str] = []
 
-    async def _exchange(self, client: RawClient) -> bool:
+    async def _exchange(self, client: RawClient, is_reused: bool) -> bool:
         """Whether the connection goes on."""
         client.data = b""
         client.send(GET)
@@ -83,6 +95,8 @@ class Load:
             found = await client.read(1)
         except Exception as error:
             self.failures.append(repr(error))
+            return False
+        if not found and not client.data and is_reused:
             return False
         if len(found) != 1 or found[0].status != 200 or found[0].body != b"GET /":
             self.failures.append(f"{found!r} {client.data!r}")
@@ -94,7 +108,9 @@ class Load:
         while True:
             try:
                 async with RawClient(self.port) as client:
-                    while await self._exchange(client):
+                    is_reused = False
+                    while await self._exchange(client, is_reused):
+                        is_reused = True
                         await asyncio.sleep(0.001)
                         if not keep_alive:
                             break

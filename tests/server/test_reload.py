@@ -158,7 +158,7 @@ async def test_what_needs_a_restart_is_refused_by_name_and_the_rest_applies(tmp_
 
 
 BROKEN = {
-    "no YAML": ("a: [", "a bracket is not closed"),
+    "no YAML": ("a: [", "this list is not closed"),
     "a mistake": (policy(plugins="[rat_limit]"), 'did you mean "rate_limit"?'),
     "what only a plugin sees": (policy(plugins="[failing: {at: init}]"), "plugins[0].failing: it cannot be"),
     "a plugin that does not start": (
@@ -266,6 +266,30 @@ async def test_nothing_of_a_replaced_policy_stays_though_the_collector_never_loo
             await until(lambda: not [one for one in gone if one() is not None])
         finally:
             gc.enable()
+
+
+async def test_a_hundred_reloads_leave_nothing(tmp_path: Path) -> None:
+    """Neither objects, which nobody would ever collect, nor tasks."""
+
+    def is_over() -> bool:
+        return not any("Succession._end" in repr(task) or "_dropped" in repr(task) for task in asyncio.all_tasks())
+
+    several = """[request_id, access_log, tracing, metrics, rate_limit: {limit: 3000, window: 1h}, concurrency: {limit: 9},
+      authenticate: {optional: true, jwt: {algorithms: RS256, jwks_url: "http://127.0.0.1:1/keys"}}]"""
+    checks = "checks: {gone: {tcp: 127.0.0.1:1}}\n"
+    async with RawUpstream() as upstream, reloading(policy(upstream.url), tmp_path) as found:
+
+        async def reload(times: int) -> tuple[int, int]:
+            for _ in range(times):
+                assert (await found.to(policy(upstream.url, plugins=several) + checks)).ok
+            await until(is_over)
+            gc.collect()
+            return len(gc.get_objects()) + gc.get_freeze_count(), len(asyncio.all_tasks())
+
+        objects, tasks = await reload(20)
+        after, tasks_after = await reload(100)
+        assert (after - objects) / 100 < 10
+        assert tasks_after <= tasks + 1
 
 
 async def test_code_of_plugins_is_read_again_when_it_has_changed_and_only_then(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.store.hosting import Hosted
 from tests.store.servers import Server
 
 
@@ -25,3 +26,11 @@ def redis_server() -> Iterator[Server]:
         server = Server(Path(folder), "redis").start()
         yield server
         server.kill()
+
+
+@pytest.fixture
+def hosted() -> Iterator[Hosted]:
+    with TemporaryDirectory() as folder:
+        made = Hosted(Path(folder)).start()
+        yield made
+        made.close()

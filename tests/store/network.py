@@ -14,7 +14,7 @@ from typing import Any
 from gateway.store.contract import StoreAway
 from gateway.store.redis.address import Address
 from gateway.store.redis.bound import Bound
-from gateway.store.redis.limits import Asked, Impatient, RedisLimits
+from gateway.store.redis.limits import RedisLimits
 from gateway.store.redis.link import Link
 from gateway.store.redis.scripts import Script
 from gateway.store.redis.telling import Telling
@@ -74,15 +74,11 @@ class VirtualLink(Link):
         self._is_there = True
         self._last_there = self._last_back = 0
         self._unanswered: dict[Callable[[Any], None], None] = {}
-        self.gateways, self.is_new, self.connections = gateways, False, 1
+        self.sharing.gateways, self.sharing.until, self.connections = gateways, 2**62, 1
 
     @property
     def is_up(self) -> bool:
         return self._is_there
-
-    @property
-    def is_slow(self) -> bool:
-        return not self._is_there
 
     def now(self) -> int:
         return round(self._clock() * 1e6)
@@ -116,24 +112,18 @@ class VirtualLink(Link):
 
     def cut(self) -> None:
         self._is_there = False
+        self.sharing.left()
         unanswered, self._unanswered = list(self._unanswered), {}
         for done in unanswered:
             done(StoreAway("cut"))
 
     def mend(self) -> None:
         self._is_there = True
+        self.sharing.until = 2**62
         self.connections += 1
         for up in self.on_up:
             up()
 
 
-class Patient(Impatient):
-    """Waits for ever."""
-
-    def add(self, asked: Asked) -> None:
-        pass
-
-
 def limits(link: VirtualLink, bound: Bound) -> RedisLimits:
-    """Whose requests wait for Redis as long as it takes."""
-    return RedisLimits((bound,), link, Telling(link), Patient(link))
+    return RedisLimits((bound,), link, Telling(link))

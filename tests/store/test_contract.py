@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -17,10 +18,12 @@ ALL = pytest.mark.parametrize("algorithm", ["sliding", "log", "token_bucket", "f
 HOUR = 3600.0
 
 
-@pytest.fixture(params=["memory", "valkey", "redis"])
+@pytest.fixture(params=["memory", "valkey", "redis", "hosted"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     made: Store = MemoryStore(Clock(1_767_225_600.0))
-    if request.param != "memory":
+    if request.param == "hosted":
+        made = RedisStore(parse(request.getfixturevalue("hosted").url))
+    elif request.param != "memory":
         server: Server = request.getfixturevalue(f"{request.param}_server")
         server.say("FLUSHALL")
         made = RedisStore(parse(server.url))
@@ -156,6 +159,34 @@ async def test_values(store: Store) -> None:
     assert await store.set("a", b"4", 60.0, only_new=True)
 
 
+async def test_a_value_is_swapped_by_who_knows_it(store: Store) -> None:
+    assert not await store.swap("a", b"", b"new") and await store.get("a") is None  # nothing is no value
+    await store.set("a", b"\x00one", 60.0)
+    assert not await store.swap("a", b"one", b"two") and not await store.swap("a", b"one", None)
+    assert await store.swap("a", b"\x00one", b"\xfftwo", 60.0) and await store.get("a") == b"\xfftwo"
+    assert not await store.set("a", b"three", only_new=True)
+    assert await store.swap("a", b"\xfftwo", b"", None) and await store.get("a") == b""
+    assert await store.swap("a", b"", None) and await store.get("a") is None
+    assert not await store.swap("a", b"", None)
+
+
+async def test_a_swapped_value_ends(store: Store) -> None:
+    """Its time is the new one's: in Redis a millisecond, in memory a clock moved by hand."""
+    await store.set("a", b"1", HOUR)
+    assert await store.swap("a", b"1", b"2", 0.001)
+    if isinstance(store, MemoryStore):
+        store.clock.advance(0.002)  # type: ignore[attr-defined]
+    async with asyncio.timeout(5):
+        while await store.get("a") is not None:
+            await asyncio.sleep(0.001)
+    assert await store.set("a", b"3", only_new=True)
+
+
+async def test_of_many_who_swap_one_does(store: Store) -> None:
+    await store.set("a", b"0", HOUR)
+    assert sorted(await asyncio.gather(*[store.swap("a", b"0", str(n).encode(), HOUR) for n in range(1, 21)])) == [False] * 19 + [True]
+
+
 async def test_a_shared_set(store: Store) -> None:
     blocks = store.shared_set("blocks")
     assert not blocks.members and not await blocks.remove("203.0.113.9")
@@ -167,6 +198,8 @@ async def test_a_shared_set(store: Store) -> None:
     assert blocks.members["203.0.113.0/24"] == ("", None)
     assert store.shared_set("blocks").members == blocks.members
     assert await blocks.remove("203.0.113.9") and list(blocks.members) == ["203.0.113.0/24"]
+    await store.shared_set("others").load()
+    assert store.shared_set("others").is_known and not store.shared_set("others").members
 
 
 async def test_it_is_up(store: Store) -> None:

@@ -78,7 +78,7 @@ def crew(make: Callable[[int], Any]) -> Crew:
 
     with tempfile.TemporaryFile() as file:
         file.truncate(16 * SLOT)
-        return Crew(spawn, Orders("g.yaml", (), "state", (), {}, file.fileno(), 16), Decided(kept(1), TERMS), Reading(routes=1))
+        return Crew(spawn, Orders("g.yaml", (), "state", (), {}, file.fileno(), 16, ""), Decided(kept(1), TERMS), Reading(routes=1))
 
 
 async def started(children: list[FakeChild]) -> Crew:

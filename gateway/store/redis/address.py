@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
+_PLAIN = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[0-9]+)?")
 PORT, SENTINEL_PORT = 6379, 26379
 
 
@@ -26,8 +27,11 @@ class Address:
     sentinels: tuple[tuple[str, int], ...] = ()
     master: str = ""
     sentinel_password: str = field(default="", repr=False)
+    called: str = ""  # what it is told as, in place of where it is
 
     def __str__(self) -> str:
+        if self.called:
+            return self.called
         if self.path:
             return f"unix://{self.path}" + (f"?db={self.db}" if self.db else "")
         scheme = "rediss" if self.tls else "redis"
@@ -52,7 +56,7 @@ def parse(url: str) -> Address:
     except ValueError:
         raise ValueError("it is no URL; write redis://host:6379/0") from None
     if parts.scheme not in SCHEMES:
-        raise ValueError(f"a store is one of memory://, {', '.join(f'{scheme}://' for scheme in SCHEMES)}")
+        raise ValueError(f"a store is one of memory://, {', '.join(f'{scheme}://' for scheme in SCHEMES)}{_meant(url)}")
     query = parse_qs(parts.query, keep_blank_values=True)
     unknown = sorted(query.keys() - ({"db"} if parts.scheme == "unix" else {"ca"} if parts.scheme.startswith("rediss") else set()))
     if unknown:
@@ -73,6 +77,15 @@ def parse(url: str) -> Address:
         )
     host, port = host_and_port(parts.netloc.rpartition("@")[2], PORT)
     return Address(host, port, db=_db(parts.path.strip("/") or "0"), tls=tls, ca=ca, username=username, password=password)
+
+
+def _meant(url: str) -> str:
+    """The hint for a URL without its scheme."""
+    if url.lower() in ("memory", "local", "none"):
+        return "; write memory://"
+    if url.lower() in ("redis", "valkey"):
+        return "; write redis://host:6379"
+    return f"; write redis://{url}" if _PLAIN.fullmatch(url) else ""
 
 
 def _sentinels(parts: SplitResult) -> tuple[tuple[str, int], ...]:

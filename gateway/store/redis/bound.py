@@ -25,12 +25,14 @@ class Bound:
         """Raises ValueError for an unknown time zone."""
         self.spec = spec
         self.link = link
+        self._sharing = link.sharing
         self.on_failure = spec.on_failure or on_failure
         self.mirror = mirror(spec)
         self.views = Views(spec, max_keys)
         self.folded = 0
         self._over = spec.max_over * spec.limit
-        self._arguments = (self.mirror.code, spec.limit, max(1, round(spec.window * 1e6)))
+        self.window = max(1, round(spec.window * 1e6))  # microseconds
+        self._arguments = (self.mirror.code, b"%d" % spec.limit, b"%d" % self.window)  # as they are sent
         self._suffix = b"}:%s%d:%s" % (self.mirror.code, VERSION, digest(repr(spec.counts), 6).encode())
 
     def name(self, key: str) -> bytes:
@@ -38,10 +40,10 @@ class Bound:
         short = key if len(key) <= LONGEST_KEY else digest(key, 16)
         return b"gw:{" + short.encode("utf-8", "surrogatepass") + self._suffix
 
-    @property
-    def ahead(self) -> int:
+    def ahead(self, now: int) -> int:
         """What may be admitted before Redis has acknowledged it: b of the bound."""
-        return 0 if self.link.is_new else int(self._over / self.link.gateways)
+        sharing = self._sharing
+        return int(self._over / sharing.gateways) if now < sharing.until else 0
 
     def view(self, key: str, now: int) -> View:
         view = self.views.find(key, now)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
-from time import monotonic
 from typing import Any, cast
 
 import hiredis
 
 from gateway.store.contract import StoreAway
-from gateway.store.redis.scripts import ALL
+from gateway.store.redis.scripts import ALL, Script
 
 Done = Callable[[Any], None]
 """Takes the reply: what hiredis makes of it, a hiredis.ReplyError, or a StoreAway when there will be none."""
+
+Command = tuple[list[float], Done, bytes]
+"""Unanswered: at which look it left, who waits, and its bytes."""
 
 MAX_PENDING = 20_000
 """Unanswered commands. More are refused at once: Redis is slower than we ask."""
@@ -26,22 +28,29 @@ def ignore(reply: Any) -> None:
 
 
 class Connection(asyncio.Protocol):
-    """`call` until it is lost. `oldest` tells when the oldest unanswered command was sent."""
+    """`call` until it is lost. Somebody `look`s at it from time to time while something is unanswered.
 
-    def __init__(self, lost: Callable[[Connection], None]) -> None:
+    How long a command has been unanswered is counted in looks, and not in seconds: between two of them the loop has read what there was. So
+    a loop that stands still holds nothing against the server but one look, however long that lasted.
+    """
+
+    def __init__(self, lost: Callable[[Connection], None], scripts: Sequence[Script] = ALL) -> None:
+        """`scripts` are those that its commands run."""
+        self._scripts = scripts
         self._loop = asyncio.get_running_loop()
         self._lost = lost
         self._transport: asyncio.Transport | None = None
         self._replies = hiredis.Reader()
-        self.pending: deque[tuple[list[float], Done, bytes]] = deque()  # each with when its write left, by time.monotonic
-        self._write = [inf]  # when the one that is being gathered left: not yet. Time that our own loop takes is no delay of Redis's
+        self.pending: deque[Command] = deque()
+        self._looks = 0
+        self._write = [inf]  # at which look the one that is being gathered left: not yet
         self._out: list[bytes] = []
         self._loading = 0  # scripts whose loading is unanswered
 
-    @property
-    def oldest(self) -> float | None:
-        """Seconds of time.monotonic; None when all is answered."""
-        return self.pending[0][0][0] if self.pending else None
+    def look(self) -> float:
+        """At how many looks before this one the oldest command was unanswered already; less than 0: nothing waits for the server."""
+        self._looks += 1
+        return self._looks - self.pending[0][0][0] - 1 if self.pending else -1
 
     def call(self, command: tuple[Any, ...], done: Done) -> None:
         """`done` is called exactly once: never before this returns, unless too much is unanswered already."""
@@ -79,7 +88,7 @@ class Connection(asyncio.Protocol):
 
     def _flush(self) -> None:
         out, self._out = self._out, []
-        self._write[0], self._write = monotonic(), [inf]
+        self._write[0], self._write = self._looks, [inf]
         if self._transport is not None:
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
 
@@ -116,7 +125,7 @@ class Connection(asyncio.Protocol):
     def _load_again(self, command: bytes, done: Done) -> None:
         """The scripts are gone, after SCRIPT FLUSH or a failover. Nothing was done, so that the command can be sent once more."""
         if not self._loading:
-            for script in ALL:
+            for script in self._scripts:
                 self._loading += 1
                 load: tuple[Any, ...] = ("SCRIPT", "LOAD", script.source)
                 self._send(hiredis.pack_command(load), self._loaded)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import hiredis
 
@@ -12,7 +12,9 @@ from gateway.store.contract import StoreAway
 from gateway.store.redis import advice
 from gateway.store.redis.address import Address
 from gateway.store.redis.connection import Connection
-from gateway.store.redis.scripts import ALL, LIMITS
+from gateway.store.redis.scripts import ALL, LIMITS, Script
+
+C = TypeVar("C", bound=Connection)
 
 NAME = "gateway"
 PROBE = "gw:{probe}"
@@ -47,33 +49,42 @@ def reason(error: Exception) -> str | None:
     return None if found is None else f"{found} ({text})"
 
 
-async def dial(address: Address, lost: Callable[[Connection], None]) -> tuple[Connection, dict[str, str]]:
-    """The connection, and what the server's INFO says. Raises StoreAway."""
+async def dial(
+    address: Address,
+    lost: Callable[[C], None],
+    make: Callable[[Callable[[C], None]], C],
+    scripts: Sequence[Script] = ALL,
+    probe: tuple[Any, ...] = ("EVALSHA", LIMITS.sha, 1, PROBE, 1, "f", 2**40, 10**6, 0, 0, 1),
+) -> tuple[C, dict[str, str]]:
+    """The connection, and what the server's INFO says. Raises StoreAway.
+
+    `scripts` are loaded there; `probe` is a command that writes to a key of ours.
+    """
     if address.sentinels:
         host, port = await _master(address)
     else:
         host, port = address.host, address.port
-    connection = await _open(address, host, port, lost)
+    connection = await _open(address, host, port, lambda: make(lost))
     try:
-        return connection, await _greet(connection, address)
+        return connection, await _greet(connection, address, scripts, probe)
     except BaseException:
         connection.close()
         raise
 
 
-async def _open(address: Address, host: str, port: int, lost: Callable[[Connection], None]) -> Connection:
+async def _open(address: Address, host: str, port: int, make: Callable[[], C]) -> C:
     loop = asyncio.get_running_loop()
     try:
         if address.path:
-            return (await loop.create_unix_connection(lambda: Connection(lost), address.path))[1]
+            return (await loop.create_unix_connection(make, address.path))[1]
         name = host if address.tls else None
-        _, connection = await loop.create_connection(lambda: Connection(lost), host, port, ssl=address.context(), server_hostname=name)
+        _, connection = await loop.create_connection(make, host, port, ssl=address.context(), server_hostname=name)
     except (OSError, UnicodeError) as error:  # ssl.SSLError is an OSError; UnicodeError: of a host that is no name
         raise StoreAway(f"no connection: {getattr(error, 'strerror', None) or error}") from error
     return connection
 
 
-async def _greet(connection: Connection, address: Address) -> dict[str, str]:
+async def _greet(connection: Connection, address: Address, scripts: Sequence[Script], probe: tuple[Any, ...]) -> dict[str, str]:
     if address.password:
         await _asked(connection, "AUTH", *([address.username] if address.username else []), address.password)
     if address.db:
@@ -87,9 +98,9 @@ async def _greet(connection: Connection, address: Address) -> dict[str, str]:
         info = {}
     if advice.is_read_only(info):
         raise StoreAway("it is a replica, which may only be read")
-    for script in ALL:
+    for script in scripts:
         await _asked(connection, "SCRIPT", "LOAD", script.source)
-    await _asked(connection, "EVALSHA", LIMITS.sha, 1, PROBE, 1, "f", 2**40, 10**6, 0, 0, 1)
+    await _asked(connection, *probe)
     return info
 
 
@@ -106,7 +117,7 @@ async def _master(address: Address) -> tuple[str, int]:
     for host, port in address.sentinels:
         try:
             async with asyncio.timeout(0.5):
-                sentinel = await _open(address, host, port, lambda connection: None)
+                sentinel = await _open(address, host, port, lambda: Connection(lambda connection: None))
                 try:
                     if address.sentinel_password:
                         await _asked(sentinel, "AUTH", address.sentinel_password)

@@ -1,32 +1,35 @@
 """Limits whose counts are in Redis: exact, or decided here first, within a hard bound.
 
 **The bound.** Each of N gateways admits at most b = floor(max_over * L / N) requests of a key that Redis has not acknowledged; all others
-are asked of Redis, where one script counts them if they fit. Let T be the moment when the count C there reaches L in a window. (1) No
-request is admitted there after T. (2) Replies come in order on one connection, so a gateway stops admitting at the first reply made
-after T; what it admitted and C(T) does not hold is unacknowledged then, hence at most b. (3) C(T) <= L when a request that was asked made
-it so; when what a gateway told did, C(T) <= L - 1 + d, and these d are of that gateway's b. So **at most L + N * b <= (1 + max_over) * L
-are admitted in a window**, whatever the rates, delays and interleavings; and nobody is refused too early, for a view is a lower bound of
-the truth. A gateway that has just come (Link.is_new) has b = 0 until the others know of it. Where b is 0 every request is asked: small
-limits are exact by themselves, and so is `max_over` 0.
+are asked of Redis, where one script counts them if they fit, and wait for its answer. Let T be the moment when the count C there reaches
+L in a window. (1) No request is admitted there after T. (2) Replies come in order on one connection, so a gateway stops admitting at the
+first reply made after T; what it admitted and C(T) does not hold is unacknowledged then, hence at most b. (3) C(T) <= L when a request that
+was asked made it so; when what a gateway told did, C(T) <= L - 1 + d, and these d are of that gateway's b. (4) The shares b never add up to
+more than max_over * L, for a gateway that has not heard lately how many there are has b = 0 (gateway.store.redis.sharing). So **at most
+(1 + max_over) * L are admitted in a window**, whatever the rates, delays and interleavings; and nobody is refused too early, for a view
+is a lower bound of the truth. Where b is 0 every request is asked: small limits are exact by themselves, and so is `max_over` 0. A gateway
+that is killed, or stopped for seconds, may have admitted b that nobody was told of: so much more for each.
 
-**Away.** A request that cannot be asked goes by its limit's `on_failure`. local: on from the last count known, and each admission counts N
-times, as if all gateways admitted as many: so this one takes its fair share of what was left, but at least one. What was admitted is told
-when Redis is back; what was told and never acknowledged is told again, which may count twice and errs by at most b to the strict side.
+**Away.** Only when Redis is taken to be away (gateway.store.redis.link) is a request decided without it that it should have decided, by
+its limit's `on_failure`. local: on from the last count known, and each admission counts N times, as if all gateways admitted as many: so
+this one takes its fair share of what was left, but at least one. A gateway that last heard of a count c so admits at most
+max(1, ceil((L - c) / N)) while it is cut off. Where all have heard of each other lately these add up to what was left, and the bound holds,
+but for one each; where none had, to less than L + N beside it. What was admitted is told when Redis is back; what was told and never
+acknowledged is told again, which may count twice and errs by at most b to the strict side.
 """
 
 from __future__ import annotations
 
 from asyncio import Future
-from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 import hiredis
 
 from gateway.errors import Unavailable
-from gateway.store.contract import Decision, Decisions, Soon
+from gateway.store.contract import Cost, Decision, Decisions, Soon, costs_under
 from gateway.store.redis.bound import Bound
-from gateway.store.redis.link import PATIENCE, Link
+from gateway.store.redis.link import Link
 from gateway.store.redis.scripts import LIMITS
 from gateway.store.redis.telling import Telling
 from gateway.store.redis.views import View
@@ -40,7 +43,7 @@ AGAIN = 1
 class Asked:
     """One request that Redis decides."""
 
-    __slots__ = ("bounds", "costs", "deltas", "future", "is_decided", "limits", "since", "views")
+    __slots__ = ("bounds", "costs", "deltas", "future", "limits", "since", "views")
 
     def __init__(self, limits: RedisLimits, bounds: tuple[Bound, ...], views: list[View], costs: list[int], since: int) -> None:
         self.limits = limits
@@ -50,7 +53,6 @@ class Asked:
         self.since = since  # microseconds
         self.deltas: list[int] = []
         self.future: Future[Decisions] = limits.link.future()
-        self.is_decided = False  # without Redis, whose answer comes too late
 
     def send(self) -> None:
         names, arguments = [], [1]
@@ -67,19 +69,8 @@ class Asked:
             return
         for n, (bound, view, delta) in enumerate(zip(self.bounds, self.views, self.deltas, strict=True)):
             bound.answered(view, delta, reply[1], reply[2 + 4 * n : 6 + 4 * n])
-        if self.is_decided and reply[0]:  # counted there, and here already if it was admitted
-            for bound, view, cost in zip(self.bounds, self.views, self.costs, strict=True):
-                view.unsent -= cost
-                self.limits.telling.add(bound, view)
         if not self.future.done():
             self.future.set_result(told(self.bounds, self.views, self.costs, reply[2::4], reply[1]))
-
-    def decide_alone(self) -> None:
-        self.is_decided = True
-        try:
-            self.future.set_result(self.limits.alone(self.views, self.costs, self.limits.link.now()))
-        except Unavailable as error:
-            self.future.set_exception(error)
 
     def _failed(self, reply: Any) -> None:
         is_refused = isinstance(reply, hiredis.ReplyError)
@@ -90,59 +81,35 @@ class Asked:
             if view.unsent:
                 self.limits.telling.add(bound, view)
         if not self.future.done():
-            self.decide_alone()
-
-
-class Impatient:
-    """Requests that are decided without Redis when it has not answered within PATIENCE."""
-
-    def __init__(self, link: Link) -> None:
-        self._link = link
-        self._waiting: deque[Asked] = deque()
-        self._is_due = False
-
-    def add(self, asked: Asked) -> None:
-        self._waiting.append(asked)
-        if not self._is_due:
-            self._is_due = True
-            self._link.later(PATIENCE, self._look)
-
-    def _look(self) -> None:
-        waiting = self._waiting
-        late = self._link.now() - round(PATIENCE * 1e6)
-        while waiting and (waiting[0].future.done() or waiting[0].since <= late):
-            asked = waiting.popleft()
-            if not asked.future.done():
-                asked.decide_alone()
-        self._is_due = bool(waiting)
-        if waiting:
-            self._link.later(max(0.0005, (waiting[0].since - late) / 1e6), self._look)
+            try:
+                self.future.set_result(self.limits.alone(self.views, self.costs, self.limits.link.now()))
+            except Unavailable as error:
+                self.future.set_exception(error)
 
 
 class RedisLimits:
     """Limits at one Redis; see the module for what they promise."""
 
-    __slots__ = ("__weakref__", "_bounds", "_impatient", "_is_impatient", "_nearest", "link", "specs", "telling")
+    __slots__ = ("__weakref__", "_bounds", "_is_exact", "_single", "link", "specs", "telling")
 
-    def __init__(self, bounds: tuple[Bound, ...], link: Link, telling: Telling, impatient: Impatient) -> None:
+    def __init__(self, bounds: tuple[Bound, ...], link: Link, telling: Telling) -> None:
         self.specs = tuple(bound.spec for bound in bounds)
         self.link = link
         self.telling = telling
         self._bounds = bounds
-        self._impatient = impatient
-        self._nearest = bounds[0] if len(bounds) == 1 and bounds[0].spec.max_over else None
-        self._is_impatient = all(spec.max_over for spec in self.specs)
+        self._single = bounds[0] if len(bounds) == 1 else None
+        self._is_exact = not all(spec.max_over for spec in self.specs)
 
-    def hit(self, keys: Sequence[str], cost: int = 1) -> Soon[Decisions]:
+    def hit(self, keys: Sequence[str], cost: Cost = 1) -> Soon[Decisions]:
         link, bounds = self.link, self._bounds
         now = link.now()
-        if self._nearest is not None and not link.is_slow and (near := self._admit(self._nearest, keys[0], cost, now)) is not None:
-            return (near,)
-        costs = [cost] if cost == 1 and len(bounds) == 1 else [min(cost, bound.spec.limit) for bound in bounds]
-        if link.is_slow if self._is_impatient else not link.is_up:
-            return self.alone([bound.view(key, now) for bound, key in zip(bounds, keys, strict=True)], costs, now)
+        if self._single is not None and link.is_up:
+            return self._hit_one(self._single, keys[0], 1 if cost == 1 else costs_under(cost, self.specs)[0], now)
+        owns = costs_under(cost, self.specs)
+        if not link.is_up:
+            return self.alone([bound.view(key, now) for bound, key in zip(bounds, keys, strict=True)], owns, now)
         views, is_near, is_refused = [], True, False
-        for bound, key, own in zip(bounds, keys, costs, strict=True):
+        for bound, key, own in zip(bounds, keys, owns, strict=True):
             view = bound.views.find(key, now)
             if view is None:
                 view, is_near = View(key), False  # no room for what we know of it: Redis does
@@ -151,40 +118,44 @@ class RedisLimits:
                 ours = view.unsent + view.in_flight + own
                 if not bound.mirror.fits(view, now, ours):
                     is_near, is_refused = False, is_refused or self._may_refuse(bound, view, now)
-                elif ours > bound.ahead:
+                elif ours > bound.ahead(now):
                     is_near = False
             views.append(view)
         if is_refused:
-            known = zip(bounds, views, costs, strict=True)
+            known = zip(bounds, views, owns, strict=True)
             fits = [bound.mirror.fits(view, now, view.unsent + view.in_flight + own) for bound, view, own in known]
-            return told(bounds, views, costs, fits, now)
+            return told(bounds, views, owns, fits, now)
         if is_near:
-            for bound, view, own in zip(bounds, views, costs, strict=True):
+            for bound, view, own in zip(bounds, views, owns, strict=True):
                 view.unsent += own
                 view.last = now
                 self.telling.add(bound, view)
-            return told(bounds, views, costs, costs, now)
-        asked = Asked(self, bounds, views, costs, now)
+            return told(bounds, views, owns, owns, now)
+        asked = Asked(self, bounds, views, owns, now)
         asked.send()
-        if self._is_impatient:
-            self._impatient.add(asked)
         return asked.future
 
-    def _admit(self, bound: Bound, key: str, cost: int, now: int) -> Decision | None:
-        """What most requests of a single limit that is decided ahead come to, by the shortest way; None: not so."""
+    def _hit_one(self, bound: Bound, key: str, cost: int, now: int) -> Soon[Decisions]:
+        """What a request comes to under a single limit, as most are: the same as under several, by the shortest way."""
         view = bound.views.find(key, now)
         if view is None:
-            return None
-        mirror = bound.mirror
-        mirror.roll(view, now)
-        ours = view.unsent + view.in_flight + cost
-        if ours > bound.ahead or not mirror.fits(view, now, ours):
-            return None
-        view.unsent += cost
-        view.last = now
-        if not view.is_queued:
-            self.telling.add(bound, view)
-        return mirror.decision(view, now, ours, True, cost)
+            view = View(key)
+        else:
+            mirror = bound.mirror
+            mirror.roll(view, now)
+            ours = view.unsent + view.in_flight + cost
+            if not mirror.fits(view, now, ours):
+                if self._may_refuse(bound, view, now):
+                    return (mirror.decision(view, now, ours - cost, False, cost),)
+            elif ours <= bound.ahead(now):
+                view.unsent += cost
+                view.last = now
+                if not view.is_queued:
+                    self.telling.add(bound, view)
+                return (mirror.decision(view, now, ours, True, cost),)
+        asked = Asked(self, self._bounds, [view], [cost], now)
+        asked.send()
+        return asked.future
 
     def refund(self, keys: Sequence[str], cost: int = 1, age: float = 0.0) -> None:
         now = self.link.now()
@@ -198,7 +169,7 @@ class RedisLimits:
             bound.mirror.refund(view, at, own)
             view.last = at
             self.telling.add(bound, view)
-        if not self._is_impatient:
+        if self._is_exact:
             self.telling.hurry()
 
     def peek(self, keys: Sequence[str]) -> Future[Decisions]:
@@ -246,6 +217,9 @@ class RedisLimits:
                 raise Unavailable(reason=f"the store is away: {self.link.state().why}", headers=[("Retry-After", str(AGAIN))])
             mirror = bound.mirror
             mirror.roll(view, now)
+            if view.alone != self.link.connections:
+                view.alone = self.link.connections
+                mirror.count(view, now, view.unsent + view.in_flight)
             fits = mirror.surely_fits(view, now, cost * gateways) or (view.unsent <= 0 and mirror.surely_fits(view, now, cost))
             found.append(fits or bound.on_failure == "open")
         self.link.counters["alone"] += 1

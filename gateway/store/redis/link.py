@@ -1,6 +1,6 @@
 """The connection to Redis, kept up: who asks while it is away is told at once, and only one task, in the background, tries again.
 
-A frozen server is known by the age of its oldest unanswered command, so that no request needs a timer of its own.
+A frozen server is known by its oldest unanswered command, so that no request needs a timer of its own.
 """
 
 from __future__ import annotations
@@ -20,22 +20,20 @@ import hiredis
 from gateway.store.contract import StoreAway, StoreState
 from gateway.store.redis import advice
 from gateway.store.redis.address import Address
-from gateway.store.redis.connection import Connection, Done
+from gateway.store.redis.connection import Command, Connection, Done
 from gateway.store.redis.dialing import dial, reason
 from gateway.store.redis.scripts import BEAT, Script
+from gateway.store.redis.sharing import BELIEVED, Sharing
 
 log = logging.getLogger("gateway.store")
 
-STALL = 0.023  # seconds; a command unanswered for so long, and GRACE more, and the server is away
-GRACE = 0.002
-"""For what has arrived already and is not read yet, because it was our own loop that stood still."""
-PATIENCE = 0.004
-"""Seconds; a command unanswered for so long, and who may decide without Redis does."""
+LOOK = 0.005  # seconds between two looks at what is unanswered
+LOOKS = 4
+"""A command that left before so many looks, and the next one, and still is unanswered: the server is away."""
+GRACE = 0.002  # seconds, for what arrived before the last look and is not read yet
 CONNECT = 1.0  # seconds for connecting, with all that is said first
 FIRST, LAST = 0.05, 2.0  # seconds between two tries to connect, doubled from one to the other
 BEAT_EVERY = 0.5  # seconds
-BELIEVED = 3.0
-"""Seconds after its last beat that a gateway counts as one."""
 GATEWAYS, SETS = "gw:gateways", "gw:sets"
 MICRO = 1_000_000
 
@@ -45,10 +43,7 @@ class Link:
 
     def __init__(self, address: Address, clock: Callable[[], float] = time.monotonic) -> None:
         self.address = address
-        self.gateways = 1
-        """How many share the server, this one among them."""
-        self.is_new = True
-        """Others may not know of us yet: until two beats after connecting, nothing may be admitted ahead of the server."""
+        self.sharing = Sharing()
         self.counters: Counter[str] = Counter(trips=0, errors=0, away=0, alone=0)
         self.info: dict[str, str] = {}
         self.on_up: list[Callable[[], None]] = []
@@ -64,7 +59,6 @@ class Link:
         self._told: set[str] = set()
         self._odd: set[str] = set()
         self._warnings: tuple[str, ...] = ()
-        self._beats = 0
         self._sets: dict[bytes, bytes] = {}
         self._watching = False
         self._away = asyncio.Event()
@@ -76,10 +70,9 @@ class Link:
         return self._connection is not None
 
     @property
-    def is_slow(self) -> bool:
-        """Away, or about to be taken for it: who may decide alone should."""
-        connection = self._connection
-        return connection is None or (bool(connection.pending) and self._clock() - connection.pending[0][0][0] > PATIENCE)
+    def gateways(self) -> int:
+        """How many share the server, this one among them."""
+        return self.sharing.gateways
 
     def now(self) -> int:
         """The server's time in microseconds, to within half a round trip."""
@@ -115,7 +108,7 @@ class Link:
         if not self._watching:
             self._watching = True
             assert self._loop is not None
-            self._loop.call_later(STALL, self._watch)
+            self._loop.call_later(LOOK, self._watch)
 
     def future(self) -> asyncio.Future[Any]:
         assert self._loop is not None
@@ -165,9 +158,10 @@ class Link:
         pause = FIRST
         while True:
             connection = None
+            self.sharing.left()
             try:
                 async with asyncio.timeout(CONNECT):
-                    connection, info = await dial(self.address, self._lost)
+                    connection, info = await dial(self.address, self._lost, Connection)
                     await self._beat(connection)
             except (StoreAway, TimeoutError) as error:
                 if connection is not None:
@@ -192,8 +186,6 @@ class Link:
             if self._connection is connection:
                 with contextlib.suppress(StoreAway):
                     await self._beat(connection)
-                    self._beats += 1
-                    self.is_new = self._beats < 2
 
     async def _beat(self, connection: Connection) -> None:
         """Raises StoreAway."""
@@ -204,7 +196,7 @@ class Link:
             if not future.done():
                 future.set_result(reply)
 
-        command = ("EVALSHA", BEAT.sha, 2, GATEWAYS, SETS, self._id, int(BELIEVED * MICRO))
+        command = ("EVALSHA", BEAT.sha, 2, GATEWAYS, SETS, self._id, BELIEVED)
         if self._connection is connection:
             self.call(command, done)
         else:
@@ -216,8 +208,9 @@ class Link:
         if isinstance(reply, StoreAway):
             raise reply
         now, gateways, sets = reply
-        self._offset = now - int((begun + self._clock()) / 2 * MICRO)
-        self.gateways = max(1, gateways)
+        answered = self._clock()
+        self._offset = now - int((begun + answered) / 2 * MICRO)
+        self.sharing.heard(int(begun * MICRO) + self._offset, int(answered * MICRO) + self._offset, gateways)
         self._sets = dict(zip(sets[::2], sets[1::2], strict=True))
         if self._connection is connection:
             self._tell_sets()
@@ -225,7 +218,6 @@ class Link:
     def _up(self, connection: Connection, info: dict[str, str]) -> None:
         self._connection = connection
         self.info = info
-        self._beats, self.is_new = 0, True
         self.connections += 1
         warnings = advice.warnings(info)
         for warning in warnings if warnings != self._warnings else ():
@@ -262,6 +254,7 @@ class Link:
     def _drop(self, why: str) -> None:
         connection, self._connection = self._connection, None
         self._why = why
+        self.sharing.left()
         if connection is not None:
             self._since = self._clock()
             self.counters["trips"] += 1
@@ -273,18 +266,16 @@ class Link:
     def _watch(self) -> None:
         """Runs while something is unanswered, and not otherwise."""
         connection = self._connection
-        oldest = None if connection is None else connection.oldest
-        if connection is None or oldest is None:
+        if connection is None or not connection.pending:
             self._watching = False
             return
         assert self._loop is not None
-        age = max(0.0, self._clock() - oldest)
-        if age < STALL:
-            self._loop.call_later(STALL - age, self._watch)
+        if connection.look() < LOOKS:
+            self._loop.call_later(LOOK, self._watch)
         else:
-            self._loop.call_later(GRACE, self._confirm, connection, oldest)
+            self._loop.call_later(GRACE, self._confirm, connection, connection.pending[0])
 
-    def _confirm(self, connection: Connection, oldest: float) -> None:
-        if connection is self._connection and connection.oldest == oldest:
-            self._drop(f"a command was not answered within {(STALL + GRACE) * 1000:.0f} ms")
+    def _confirm(self, connection: Connection, oldest: Command) -> None:
+        if connection is self._connection and connection.pending and connection.pending[0] is oldest:
+            self._drop(f"a command was not answered within {(LOOKS + 1) * LOOK * 1000:.0f} ms")
         self._watch()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from gateway.store.contract import Member
@@ -40,8 +41,10 @@ class RedisSet:
         self._key = f"gw:set:{name}"
         self._link = link
         self._changed: bytes | None = b""  # when it last did, as Redis said; b"": never looked
+        self._found: Found = {}
         self._members: Mapping[str, Member] = {}
         self._version = 0
+        self._is_known = False
 
     @property
     def members(self) -> Mapping[str, Member]:
@@ -50,6 +53,10 @@ class RedisSet:
     @property
     def version(self) -> int:
         return self._version
+
+    @property
+    def is_known(self) -> bool:
+        return self._is_known
 
     async def add(self, member: str, note: str = "", seconds: float | None = None) -> None:
         await self.load()
@@ -86,13 +93,19 @@ class RedisSet:
             self._link.call(("HGETALL", self._key), done)
 
     def _take(self, flat: list[bytes]) -> None:
+        self._is_known = True
+        found = dict(zip(flat[::2], flat[1::2], strict=True))
+        if found == self._found:
+            return
         members = {}
-        for name, value in zip(flat[::2], flat[1::2], strict=True):
-            try:
-                known = json.loads(value)
-                members[name.decode()] = Member(str(known["note"]), None if known["until"] is None else float(known["until"]))
-            except (ValueError, KeyError, TypeError):
-                continue  # nothing of ours
-        if members != self._members:
-            self._members = members
-            self._version += 1
+        for name, value in found.items():
+            with suppress(ValueError, KeyError, TypeError):  # nothing of ours
+                text = name.decode()
+                members[text] = self._members[text] if self._found.get(name) == value else _member(value)  # of thousands, one changes
+        self._found, self._members = found, members
+        self._version += 1
+
+
+def _member(value: bytes) -> Member:
+    known = json.loads(value)
+    return Member(str(known["note"]), None if known["until"] is None else float(known["until"]))

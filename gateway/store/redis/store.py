@@ -12,8 +12,9 @@ from gateway.store.memory import MAX_KEYS
 from gateway.store.redis.address import Address
 from gateway.store.redis.bound import Bound
 from gateway.store.redis.leases import RedisLeases, Renewing
-from gateway.store.redis.limits import Impatient, RedisLimits
+from gateway.store.redis.limits import RedisLimits
 from gateway.store.redis.link import Link
+from gateway.store.redis.scripts import SWAP
 from gateway.store.redis.sets import RedisSet, Sets
 from gateway.store.redis.telling import Telling
 
@@ -28,7 +29,6 @@ class RedisStore:
         self._on_failure = on_failure
         self._max_keys = max_keys
         self._telling = Telling(self.link)
-        self._impatient = Impatient(self.link)
         self._renewing = Renewing(self.link)
         self._sets = Sets(self.link)
         # Weak: a reloaded policy finds the views of the one it replaces, and what no policy uses any more is gone.
@@ -45,7 +45,7 @@ class RedisStore:
         return sum(bound.views.known for reference in self._named.valuerefs() if (bound := reference()) is not None)
 
     def limits(self, specs: Sequence[LimitSpec]) -> RedisLimits:
-        made = RedisLimits(tuple(self._bind(spec) for spec in specs), self.link, self._telling, self._impatient)
+        made = RedisLimits(tuple(self._bind(spec) for spec in specs), self.link, self._telling)
         self._bound.add(made)
         return made
 
@@ -78,6 +78,12 @@ class RedisStore:
     async def delete(self, key: str) -> bool:
         return bool(await self.link.ask("DEL", VALUE + key))
 
+    async def swap(self, key: str, old: bytes, new: bytes | None, seconds: float | None = None) -> bool:
+        command: list[object] = ["EVALSHA", SWAP.sha, 1, VALUE + key, old]
+        if new is not None:
+            command += [new, -1 if seconds is None else max(1, round(seconds * 1000))]
+        return bool(await self.link.ask(*command))
+
     def bound(self) -> tuple[RedisLimits, ...]:
         return tuple(self._bound)
 
@@ -90,4 +96,5 @@ class RedisStore:
 
     async def stop(self) -> None:
         self._renewing.stop()
+        self._telling.finish()
         await self.link.stop()

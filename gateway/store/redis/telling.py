@@ -13,10 +13,10 @@ from gateway.store.redis.scripts import LIMITS
 from gateway.store.redis.views import View
 
 TELL_EVERY = 0.010  # seconds from an admission to its telling
-TOLD_AT_ONCE = 512
-"""Keys told in one turn of the loop: after an outage there may be many, and neither we nor Redis shall stand still for them."""
 KEYS_IN_ONE = 64
 """Keys in one call of the script."""
+CALLS_AT_ONCE = 8
+"""Calls that are unanswered: after an outage there may be many keys, and neither we nor Redis shall stand still for them."""
 
 
 class Telling:
@@ -26,6 +26,7 @@ class Telling:
         self._link = link
         self._queue: deque[tuple[Bound, View]] = deque()
         self._is_due = False
+        self._unanswered = 0
         link.on_up.append(self._tell)
 
     def add(self, bound: Bound, view: View) -> None:
@@ -39,6 +40,11 @@ class Telling:
         if self._link.is_up:
             self._tell()
 
+    def finish(self) -> None:
+        """Tell all that is left: nobody will later."""
+        for _ in range(-(-len(self._queue) // KEYS_IN_ONE) if self._link.is_up else 0):
+            self._tell_some(self._link.now())
+
     def _arm(self, seconds: float) -> None:
         if not self._is_due and self._link.is_up:
             self._is_due = True
@@ -47,13 +53,12 @@ class Telling:
     def _tell(self) -> None:
         self._is_due = False
         now = self._link.now()
-        for _ in range(-(-min(TOLD_AT_ONCE, len(self._queue)) // KEYS_IN_ONE)):
-            if self._link.is_up:
-                self._tell_some(now, [self._queue.popleft() for _ in range(min(KEYS_IN_ONE, len(self._queue)))])
-        if self._queue:
-            self._arm(TELL_EVERY / 5)
+        for _ in range(CALLS_AT_ONCE - self._unanswered):
+            if self._queue and self._link.is_up:
+                self._tell_some(now)
 
-    def _tell_some(self, now: int, some: list[tuple[Bound, View]]) -> None:
+    def _tell_some(self, now: int) -> None:
+        some = [self._queue.popleft() for _ in range(min(KEYS_IN_ONE, len(self._queue)))]
         keys, arguments, deltas = [], [1], []
         for bound, view in some:
             view.is_queued = False
@@ -66,19 +71,23 @@ class Telling:
             deltas.append(delta)
 
         def done(reply: Any) -> None:
+            self._unanswered -= 1
             if isinstance(reply, list):
                 for n, (bound, view) in enumerate(some):
                     bound.answered(view, deltas[n], reply[1], reply[2 + 4 * n : 6 + 4 * n])
-                return
-            self._failed(reply, [(bound, view, delta) for (bound, view), delta in zip(some, deltas, strict=True)])
+            else:
+                self._failed(reply, [(bound, view, delta) for (bound, view), delta in zip(some, deltas, strict=True)])
+            if self._queue:
+                self._arm(TELL_EVERY / 5)
 
+        self._unanswered += 1
         self._link.evaluate(LIMITS, keys, arguments, done)
 
     def _tell_older(self, bound: Bound, view: View, now: int) -> None:
         """What was admitted in the window before this one belongs there."""
         older, view.older = view.older, 0
         _, arguments = bound.take(View(view.key), now, 0)
-        arguments[3:5] = older, now - arguments[2]
+        arguments[3:5] = older, now - bound.window
 
         def done(reply: Any) -> None:
             if not isinstance(reply, list):

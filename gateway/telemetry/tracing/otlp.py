@@ -10,13 +10,13 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from gateway.span import Span, Value
 
 SCHEMA = "https://opentelemetry.io/schemas/1.37.0"
 """Of the semantic conventions that names and attributes follow."""
-_KINDS = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT}
+_KINDS = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT, "consumer": SpanKind.CONSUMER}
 _FINE, _FAILED = Status(StatusCode.UNSET), Status(StatusCode.ERROR)
 
 
@@ -43,6 +43,7 @@ class Encoder:
             resource=self._resource,
             attributes=_attributes(span.attributes),
             events=[Event(_text(event.name), _attributes(event.attributes), event.time) for event in span.events],
+            links=[Link(SpanContext(int(link.trace_id, 16), int(link.span_id, 16), True)) for link in span.links],
             kind=_KINDS[span.kind],
             status=_FAILED if span.failed else _FINE,
             start_time=span.start,

@@ -1,6 +1,6 @@
 """Request lines: methods, targets of every form, versions (RFC 9112, section 3)."""
 
-from tests.http.case import Case, get, lines, named, refused
+from tests.http.case import Case, get, lines, named, refused, served
 
 
 def _line(line: bytes, body: bytes = b"") -> bytes:
@@ -22,6 +22,7 @@ CASES = named(
             vertical_tab=_line(b"GET /t\x0bHTTP/1.1"),
             space_in_front=_line(b" GET /t HTTP/1.1"),
             space_behind=_line(b"GET /t HTTP/1.1 "),
+            icecast_source=_line(b"SOURCE /t ICE/1.0"),
             words_behind=_line(b"GET /t HTTP/1.1 HTTP/1.1"),
             space_in_target=_line(b"GET /t /admin HTTP/1.1"),
             no_target=_line(b"GET HTTP/1.1"),
@@ -56,10 +57,13 @@ CASES = named(
             connect=lines(b"CONNECT h:443 HTTP/1.1", b"Host: h:443"),
             connect_with_bytes_behind=lines(b"CONNECT h:443 HTTP/1.1", b"Host: h:443", body=get()),
             connect_to_a_path=_line(b"CONNECT /t HTTP/1.1"),
-            propfind=_line(b"PROPFIND /t HTTP/1.1"),
             purge=_line(b"PURGE /t HTTP/1.1"),
+        ),
+        *served(
+            "RFC 9110, section 9.1: a route that names no methods takes those that are read",
+            propfind=_line(b"PROPFIND /t HTTP/1.1"),
             mkcol=_line(b"MKCOL /t HTTP/1.1"),
-            icecast_source=_line(b"SOURCE /t ICE/1.0"),
+            icecasts_method=_line(b"SOURCE /t HTTP/1.1"),
         ),
         *refused(
             "RFC 9110, section 2.5",

@@ -18,9 +18,12 @@ class Script:
     sha: bytes
 
 
-def _script(*names: str) -> Script:
-    source = "\n".join((files(__name__) / f"{name}.lua").read_text("utf-8") for name in names)
+def script(source: str) -> Script:
     return Script(source, sha1(source.encode(), usedforsecurity=False).hexdigest().encode())
+
+
+def _script(*names: str) -> Script:
+    return script("\n".join((files(__name__) / f"{name}.lua").read_text("utf-8") for name in names))
 
 
 LIMITS = _script("ours", "sliding", "log", "token_bucket", "fixed", "limits")
@@ -28,4 +31,11 @@ LEASE = _script("lease")
 RENEW = _script("renew")
 BEAT = _script("beat")
 MEMBER = _script("member")
-ALL = (LIMITS, LEASE, RENEW, BEAT, MEMBER)
+SWAP = _script("swap")
+STORE = (LIMITS, LEASE, RENEW, BEAT, MEMBER, SWAP)
+"""Each has a twin in gateway.store.hosted."""
+PURGE = _script("purge")
+EPOCHS = _script("epochs")
+KEEP = _script("keep")
+YIELD = _script("yield")
+ALL = (*STORE, PURGE, EPOCHS, KEEP, YIELD)

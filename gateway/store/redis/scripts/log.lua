@@ -17,21 +17,19 @@ function log.read(key, limit, window, now, delta, at)
   return s
 end
 
--- Those nearest to `at`: they are near the head, for a request lasts shorter than most windows.
+-- From the one nearest to `at` to older ones: it is near the head, for a request lasts shorter than most windows.
 function log.remove(s, n, at)
+  local nearest, least
   for index = 0, s.used - 1 do
-    if n == 0 then break end
-    local time = tonumber(redis.call('LINDEX', s.key, index))
-    local older = tonumber(redis.call('LINDEX', s.key, index + 1) or '')
-    if not older or index + 1 >= s.used or math.abs(time - at) <= math.abs(older - at) then
-      for _ = 1, math.min(n, s.used) do
-        redis.call('LSET', s.key, index, '')
-        redis.call('LREM', s.key, 1, '')
-        s.used = s.used - 1
-        if index >= s.used then index = s.used - 1 end
-      end
-      break
-    end
+    local distance = math.abs(tonumber(redis.call('LINDEX', s.key, index)) - at)
+    if least and distance > least then break end
+    if not least or distance < least then nearest, least = index, distance end
+  end
+  for _ = 1, math.min(n, s.used) do
+    redis.call('LSET', s.key, nearest, '')
+    redis.call('LREM', s.key, 1, '')
+    s.used = s.used - 1
+    nearest = math.min(nearest, s.used - 1)
   end
   s.pushed, s.a = 0, s.used
 end

@@ -60,11 +60,13 @@ def _peer(
     return Peer(name, does, sys.executable, "pip install -e .", ("--version",), configure, status, headers)
 
 
+CACHED = "upstream: leads\n  plugins: [{cache: {ttl: 1h}}]"
 EVERYTHING = frozenset({*ADDED, "x-request-id", "ratelimit", "ratelimit-policy"})
 
 PEERS = (
     _peer("gateway", "proxied, rate_limit", (RATE_LIMIT,)),
     _peer("gateway-policy", "the whole reference policy", (*COMMON, RATE_LIMIT), headers=EVERYTHING),
+    _peer("gateway-cached", "the whole policy, from its cache", (*COMMON, RATE_LIMIT), CACHED, headers=EVERYTHING | {"age"}),
     _peer("gateway-429", "the same policy, refusing", (*COMMON, REFUSING), status=429, headers=EVERYTHING | {"retry-after"}),
     _peer("gateway-hello", "answers by itself (respond)", (), "plugins: [{respond: {json: {hello: world}}}]"),
 )

@@ -19,6 +19,21 @@ server {{
 }}
 """
 
+CACHE = """
+upstream up {{ server 127.0.0.1:{upstream}; keepalive {kept}; keepalive_requests 1000000000; }}
+limit_req_zone $binary_remote_addr zone=clients:10m rate=1000000r/s;
+proxy_cache_path cache keys_zone=answers:10m max_size=100m;
+server {{
+    listen 127.0.0.1:{port} backlog=2048;
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    proxy_cache answers;
+    proxy_cache_valid 200 1h;
+    add_header X-Cache $upstream_cache_status;
+    location / {{ limit_req zone=clients burst=100000 nodelay; proxy_pass http://up; }}
+}}
+"""
+
 STREAM = """
 upstream up {{ server 127.0.0.1:{upstream}; }}
 server {{
@@ -77,7 +92,18 @@ def _fill(file: Path, content: bytes | int) -> None:
             out.write(content)
 
 
-PEERS = (Peer("nginx", "proxied, limit_req", "nginx", INSTALL, ("-v",), lambda place: command(place, PROXY)),)
+PEERS = (
+    Peer("nginx", "proxied, limit_req", "nginx", INSTALL, ("-v",), lambda place: command(place, PROXY)),
+    Peer(
+        "nginx-cached",
+        "from its cache, limit_req",
+        "nginx",
+        INSTALL,
+        ("-v",),
+        lambda place: command(place, CACHE),
+        headers=frozenset({"x-cache"}),
+    ),
+)
 STREAMING = Peer(
     "nginx", "streamed through large buffers, none of it to disk", "nginx", INSTALL, ("-v",), lambda place: command(place, STREAM)
 )

@@ -1,0 +1,97 @@
+"""All documents that a schema is made of: itself, and what its references lead to, within the policy's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit
+
+import jsonschema_rs
+
+from gateway.config.settings import kind
+from gateway.content.closing import Closing
+from gateway.content.formats import prepare
+from gateway.content.keywords import misspelt
+from gateway.content.sources import Source
+from gateway.content.violations import reason
+
+DATA = frozenset({"const", "default", "enum", "example", "examples"})
+"""Keywords below which no schema stands."""
+
+
+def registry(source: Source, closed: bool) -> jsonschema_rs.Registry:
+    """What the library looks references up in, once for all parts of one file. Raises ValueError for what is not there or no schema."""
+    made: dict[Any, jsonschema_rs.Registry] = source.folder.registries
+    key = (source.file, closed)
+    if source.file is None or key not in made:
+        documents = _documents(source)
+        if closed:
+            documents = {uri: Closing(Source(found, uri, source.folder, found)).document(found) for uri, found in documents.items()}
+        made[key] = jsonschema_rs.Registry(list(documents.items()))
+    return made[key]
+
+
+def why(error: Any, schema: Any) -> str:
+    """What the library has against a schema, for who wrote it."""
+    path = getattr(error, "instance_path", ())
+    found = schema
+    for step in path:
+        found = found[step]
+    if not path or not hasattr(error, "kind"):
+        return str(error).partition("\n")[0]
+    if path[-1] == "type" and not isinstance(found, dict):
+        return f"{kind(found)} is no type; write array, boolean, integer, null, number, object or string"
+    if path[-1] == "format" and isinstance(found, str):
+        return f"{kind(found)} is no format that is known here; docs/validation.md lists them"
+    return f"{path[-1]} {reason(error.kind)}, got {kind(found)}"
+
+
+def unknown(path: Sequence[str | int], meant: str) -> str:
+    return f'{kind(path[-1])} is no keyword, and would check nothing; did you mean "{meant}"?'
+
+
+def _documents(source: Source) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if source.file is not None:
+        found[source.file.as_uri()] = source.folder.at(source.file.as_uri())
+    pending = [(source.schema, source.base), *((document, uri) for uri, document in found.items())]
+    formats: set[str] = set()
+    while pending:
+        value, base = pending.pop()
+        for reference in _references(value, formats):
+            uri = urljoin(base, reference).partition("#")[0]
+            if uri not in found and uri != source.base:
+                found[uri] = source.folder.at(uri)
+                _check(found[uri], source, uri)
+                pending.append((found[uri], uri))
+    prepare(formats)
+    return found
+
+
+def _references(value: Any, formats: set[str]) -> Iterator[str]:
+    """What its $refs say. Its formats are added to `formats`."""
+    pending = [value]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, dict):
+            if isinstance(reference := one.get("$ref"), str):
+                yield reference
+            if isinstance(written := one.get("format"), str):
+                formats.add(written)
+            pending += [inner for key, inner in one.items() if key not in DATA]
+        elif isinstance(one, list):
+            pending += one
+
+
+def _check(schema: Any, source: Source, uri: str) -> None:
+    """The library says of another file's schema only that something is wrong."""
+    if isinstance(schema, dict) and "openapi" in schema:
+        return
+    try:
+        jsonschema_rs.meta.validate(schema)
+    except jsonschema_rs.ValidationError as error:
+        where = source.folder.where(Path(unquote(urlsplit(uri).path)), error.instance_path)
+        raise ValueError(f"{where}: {why(error, schema)}") from None
+    for path, meant in misspelt(schema):
+        raise ValueError(f"{source.folder.where(Path(unquote(urlsplit(uri).path)), path)}: {unknown(path, meant)}")

@@ -1,0 +1,59 @@
+"""The hosted store, as a process that a test may freeze and kill as it does with Redis."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+
+class Hosted:
+    """On a socket that outlives it, as the supervisor's does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = str(folder / "store")
+        self._listening = socket.socket(socket.AF_UNIX)
+        self._listening.bind(self.path)
+        self._listening.listen()
+        self._alive, self._theirs = socket.socketpair()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.path}"
+
+    def start(self) -> Hosted:
+        """Returns when it answers."""
+        passed = (self._listening.fileno(), self._theirs.fileno())
+        self.process = subprocess.Popen([sys.executable, "-m", "gateway.store.hosted.process", *map(str, passed)], pass_fds=passed)
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(20)
+            line.connect(self.path)
+            line.sendall(b"*1\r\n$4\r\nPING\r\n")
+            assert line.recv(100) == b"$4\r\nPONG\r\n"
+        return self
+
+    def freeze(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def orphan(self) -> None:
+        """Its supervisor has died."""
+        self._alive.close()
+
+    def close(self) -> None:
+        self.kill()
+        for one in (self._listening, self._alive, self._theirs):
+            one.close()
