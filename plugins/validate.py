@@ -70,6 +70,9 @@ class Validate(Plugin[ValidateSettings]):
         counter = host.metrics.counter("validate.refused", "Requests that were refused, or would have been, with this status.", ("status",))
         self._refused = {status: counter.bind(status=status).add for status in (400, 413, 415, 422, 503)}
 
+    async def start(self) -> None:
+        await self.host.run_blocking(content.prepare)
+
     def on_request(self, ex: Exchange) -> Awaitable[None] | None:
         try:
             soon = self._look(ex)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from gateway.cli.usage import parser
 
@@ -25,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _speak_utf8()
     arguments = parser().parse_args(argv)
     try:
-        code = int(importlib.import_module(f"gateway.cli.{arguments.command.replace('-', '_')}").main(arguments))
+        code = int(_command(arguments.command).main(arguments))
         sys.stdout.flush()
     except BrokenPipeError:  # `gateway plan | head`: the flush at exit shall find nothing to complain of
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -37,6 +39,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of it cannot be written at exit either
         return MISTAKES
     return code
+
+
+def _command(name: str) -> Any:
+    """Its module. The collector would look a dozen times at what modules are made of, and none of that is garbage."""
+    gc.disable()
+    try:
+        return importlib.import_module(f"gateway.cli.{name.replace('-', '_')}")
+    finally:
+        gc.enable()
 
 
 def _speak_utf8() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.content.cleaning import Cleaning, Enough, Finding, Html, Rules
 from gateway.content.cleaning import Field as CleaningField
 from gateway.content.fields import Fields
+from gateway.content.formats import prepare
 from gateway.content.forms import form, pair, pairs
 from gateway.content.media import FORM, JSON, MULTIPART, has_body, is_json, media_type
 from gateway.content.multipart import Part, joined, parts
@@ -49,4 +50,5 @@ __all__ = [
     "pair",
     "pairs",
     "parts",
+    "prepare",
 ]

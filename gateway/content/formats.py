@@ -47,11 +47,19 @@ def is_phone(text: str) -> bool:
         return False
 
 
-def prepare(formats: Collection[str]) -> None:
-    """Load the libraries of those that a schema asks for: they take tens of milliseconds, which no request shall wait for."""
-    if {"email", "idn-email"} & set(formats):
+_needed: set[str] = set()
+
+
+def need(formats: Collection[str]) -> None:
+    """A schema asks for these."""
+    _needed.update(formats)
+
+
+def prepare() -> None:
+    """Load the libraries of those that are needed: that takes tens of milliseconds, which no request shall wait for, nor a check."""
+    if {"email", "idn-email"} & _needed:
         import_module("email_validator")
-    if "phone" in formats:
+    if "phone" in _needed:
         import_module("phonenumbers")
 
 

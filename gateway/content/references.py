@@ -11,7 +11,7 @@ import jsonschema_rs
 
 from gateway.config.settings import kind
 from gateway.content.closing import Closing
-from gateway.content.formats import prepare
+from gateway.content.formats import need
 from gateway.content.keywords import misspelt
 from gateway.content.sources import Source
 from gateway.content.violations import reason
@@ -65,7 +65,7 @@ def _documents(source: Source) -> dict[str, Any]:
                 found[uri] = source.folder.at(uri)
                 _check(found[uri], source, uri)
                 pending.append((found[uri], uri))
-    prepare(formats)
+    need(formats)
     return found
 
 

@@ -170,12 +170,14 @@ def test_violations_say_where_and_why_and_repeat_nothing(schema: Any, value: Any
     assert "secret" not in str(checked.violations(value))
 
 
-def test_a_library_is_loaded_with_the_schema_that_needs_it_and_not_before() -> None:
+def test_a_library_is_loaded_when_its_schema_is_to_be_used_and_not_before() -> None:
     code = (
         "import sys, json; from pathlib import Path; from types import SimpleNamespace as N; from gateway.content.schemas import source;"
+        "from gateway.content import prepare;"
         "schema = lambda value: source(value, N(context={'folder': Path()}));"
         "loaded = lambda: sorted({'email_validator', 'phonenumbers'} & sys.modules.keys());"
-        "print(loaded()); schema({'format': 'uuid'}); print(loaded()); schema({'items': {'format': 'phone'}}); print(loaded())"
+        "schema({'format': 'uuid'}); prepare(); print(loaded());"
+        "schema({'items': {'format': 'phone'}}); print(loaded()); prepare(); print(loaded())"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said == "[]\n[]\n['phonenumbers']\n"
