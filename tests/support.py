@@ -83,6 +83,7 @@ async def gateway(
     try:
         yield running
     finally:
+        listener.leave()  # nobody is on the way any more whom its end would have to wait for
         front.timeouts = front.timeouts.model_copy(update={"lame_duck": 0.0, "drain": 0.0})
         await front.drain()
         await front.app.stop()  # a test may have put another in the place of the first
