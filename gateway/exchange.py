@@ -142,7 +142,7 @@ class Exchange:
         self.body_at_hand: bytes | None = None  # the body when it has been read or replaced
         self.block: HeaderBlock | None = None  # the fields it came with, when its client repeats itself
         self.added = ""  # fields that `headers` has beyond those of `block`, serialized like these
-        self.received: bytes | None  # the body as it came; there once it was read
+        self.received: bytes | None = None  # the body as it came, once it was read
         self._version = 0
         self._json: Any = None
         self._limits: strictjson.Limits | None = None  # within which it was parsed
