@@ -24,7 +24,7 @@ routes:
       - validate: {body: {type: object}, content_types: [application/json, application/x-www-form-urlencoded]}
       - {respond: {status: 200, body: ok}}
 """
-WATCHED = 0.7  # seconds for each attack
+WATCHED = 0.4  # seconds for each attack
 PATIENCE = 0.1  # seconds for nine of ten: load generator and gateway share what cores there are, maybe with others
 
 

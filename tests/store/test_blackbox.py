@@ -103,7 +103,7 @@ def allowed(answers: list[Answer]) -> int:
 
 
 @pytest.mark.parametrize("gateways", [1, 3])
-@pytest.mark.parametrize("over", [0, 10, 20])
+@pytest.mark.parametrize("over", [0, 20])
 async def test_a_burst(server: Server, tmp_path: Path, gateways: int, over: int) -> None:
     """Of each client exactly the limit, or up to its share over: however many come at once, and whoever else does."""
     limit = HOUR % 50 + (f", max_over: {over}%" if over else "")
@@ -147,7 +147,7 @@ async def test_any_window(server: Server, tmp_path: Path, gateways: int) -> None
 )
 async def test_who_waits_as_told_passes(server: Server, tmp_path: Path, limit: str) -> None:
     async with fleet(server, 2, limit, tmp_path) as asked:
-        for round_ in range(3):
+        for round_ in range(2):
             client = f"203.0.113.{round_}"
             answers = await asked.burst(12, client)
             assert allowed(answers) == 5 or asked.lost

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.telemetry.notes import FEW, ROOM, SHORT, TEXT, plain
@@ -72,6 +72,7 @@ anything = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.text(), st.dictionaries(st.text(), anything))))
 def test_whatever_is_noted(notes: list[tuple[str, dict[str, Any]]]) -> None:
     kept = plain(notes)
