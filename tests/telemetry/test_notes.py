@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.telemetry.notes import FEW, ROOM, SHORT, TEXT, plain
@@ -69,11 +69,12 @@ def test_there_is_an_end_to_it() -> None:
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner),
+    max_leaves=20,
 )
 
 
-@settings(max_examples=40)
-@given(st.lists(st.tuples(st.text(), st.dictionaries(st.text(), anything))))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(st.text(), st.dictionaries(st.text(), anything)), max_size=20))
 def test_whatever_is_noted(notes: list[tuple[str, dict[str, Any]]]) -> None:
     kept = plain(notes)
     assert len(str(kept)) < 8 * ROOM
