@@ -44,6 +44,7 @@ RULES: tuple[Rule, ...] = (
     protection.replayed_unchanged,
     protection.unguarded_cookie,
     jobs.unsent_message,
+    jobs.open_webhook,
     caching.idle_cache,
     caching.purge_of_nothing,
     upstreams.unused_upstream,

@@ -6,10 +6,13 @@ import re
 from hashlib import blake2b
 from typing import TypeAlias
 
+from multidict import istr
+
 from gateway.caching.record import Record, Records
 from gateway.exchange import Headers
 
 Chosen: TypeAlias = tuple[tuple[str, str | None], ...]
+ALLOW_ORIGIN = istr("Access-Control-Allow-Origin")
 SECRET = frozenset({"authorization", "cookie", "proxy-authorization"})
 """Fields whose values are kept as digests only."""
 UNORDERED = frozenset({"accept", "accept-charset", "accept-encoding", "accept-language"})
@@ -18,11 +21,19 @@ _LISTED = re.compile(r"\s*,\s*")
 
 
 def varies_by(headers: Headers) -> frozenset[str] | None:
-    """The fields that an answer's Vary names, in lower case; None for `*`, wherever in it that stands."""
-    if "Vary" not in headers:
-        return frozenset()
-    names = frozenset(name.strip().lower() for value in headers.getall("Vary") for name in value.split(",") if name.strip())
-    return None if "*" in names else names
+    """The fields that an answer's Vary names, in lower case; None for `*`, wherever in it that stands.
+
+    One that grants an origin was chosen by the Origin, whether it says so or not (Fetch, "CORS protocol and HTTP caches"): else whoever
+    asks first would decide who may read it.
+    """
+    names: frozenset[str] = frozenset()
+    if "Vary" in headers:
+        names = frozenset(name.strip().lower() for value in headers.getall("Vary") for name in value.split(",") if name.strip())
+        if "*" in names:
+            return None
+    if headers.get(ALLOW_ORIGIN, "*") != "*":
+        names |= {"origin"}
+    return names
 
 
 def chosen_by(names: frozenset[str], headers: Headers) -> Chosen:

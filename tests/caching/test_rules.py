@@ -13,7 +13,7 @@ from gateway.caching.directives import FOREVER, directives, in_force, seconds
 from gateway.caching.freshness import made
 from gateway.caching.record import Record, with_variant
 from gateway.caching.storing import Draft, Request, Rule, draft, refreshed
-from gateway.caching.vary import chosen_by, normalised, select
+from gateway.caching.vary import chosen_by, normalised, select, varies_by
 from gateway.caching.wishes import Wishes, wishes
 from gateway.exchange import Entity, Headers, Reply
 
@@ -239,6 +239,19 @@ def test_preferences_in_any_order_and_any_space_are_the_same(members: list[str],
     one = Headers([("Accept-Language", ",".join(members))])
     two = Headers([("accept-language", f" {' ,  '.join(other)} ".replace(";", " ; "))])
     assert normalised("accept-language", one) == normalised("accept-language", two)
+
+
+@pytest.mark.parametrize(("fields", "names"), [
+    ([], set()),
+    ([("Vary", "Foo, bar"), ("vary", "Baz")], {"foo", "bar", "baz"}),
+    ([("Vary", "Foo, *")], None),
+    ([("Access-Control-Allow-Origin", "https://a.test")], {"origin"}),  # Fetch, "CORS protocol and HTTP caches"
+    ([("Access-Control-Allow-Origin", "*")], set()),
+    ([("Access-Control-Allow-Origin", "null"), ("Vary", "Foo")], {"origin", "foo"}),
+    ([("Access-Control-Allow-Origin", "https://a.test"), ("Vary", "*")], None),
+])  # fmt: skip
+def test_by_what_an_answer_was_chosen(fields: list[tuple[str, str]], names: set[str] | None) -> None:
+    assert varies_by(Headers(fields)) == names
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=40))

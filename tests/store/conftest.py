@@ -1,4 +1,4 @@
-"""Servers that the tests of a module share."""
+"""Servers that tests have for themselves, or share."""
 
 from __future__ import annotations
 
@@ -10,6 +10,15 @@ import pytest
 
 from tests.store.hosting import Hosted
 from tests.store.servers import Server
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A Valkey of the test's own, to be frozen and killed."""
+    with TemporaryDirectory() as folder:
+        made = Server(Path(folder)).start()
+        yield made
+        made.kill()
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+from tests.store.servers import Mortal
 
-class Hosted:
+
+class Hosted(Mortal):
     """On a socket that outlives it, as the supervisor's does."""
 
     def __init__(self, folder: Path) -> None:
@@ -18,7 +19,6 @@ class Hosted:
         self._listening.bind(self.path)
         self._listening.listen()
         self._alive, self._theirs = socket.socketpair()
-        self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -34,20 +34,6 @@ class Hosted:
             line.sendall(b"*1\r\n$4\r\nPING\r\n")
             assert line.recv(100) == b"$4\r\nPONG\r\n"
         return self
-
-    def freeze(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGCONT)
-
-    def kill(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
 
     def orphan(self) -> None:
         """Its supervisor has died."""

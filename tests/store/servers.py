@@ -26,7 +26,27 @@ def _valkey() -> str:
 BINARIES = {"valkey": _valkey(), "redis": shutil.which("redis-server") or ""}
 
 
-class Server:
+class Mortal:
+    """A process of the test's own, that it may freeze and kill."""
+
+    process: subprocess.Popen[bytes] | None = None
+
+    def freeze(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+class Server(Mortal):
     """One on a unix socket and, with `port`, on TCP; it keeps nothing when it ends."""
 
     def __init__(self, folder: Path, kind: str = "valkey", *options: str, port: int = 0) -> None:
@@ -37,7 +57,6 @@ class Server:
         if not self._binary:
             pytest.skip(f"{kind}-server is not installed")
         self._folder = folder
-        self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -58,19 +77,8 @@ class Server:
                 assert time.monotonic() < deadline and self.process.poll() is None, (self._folder / "log").read_text()
                 time.sleep(0.005)
 
-    def freeze(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGCONT)
-
     def kill(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
+        super().kill()
         if os.path.exists(self.path):
             os.unlink(self.path)
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import aiohttp
@@ -32,14 +31,6 @@ class Answer(NamedTuple):
     came: float
     status: int
     retry_after: int
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with TemporaryDirectory() as folder:
-        made = Server(Path(folder)).start()
-        yield made
-        made.kill()
 
 
 class Fleet:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import aiohttp
 import pytest
@@ -25,14 +24,6 @@ plugins:
 routes:
   - {name: all, match: /**, plugins: [respond: 204]}
 """
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with TemporaryDirectory() as folder:
-        made = Server(Path(folder)).start()
-        yield made
-        made.kill()
 
 
 @pytest.fixture

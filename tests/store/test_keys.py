@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import aiohttp
 import pytest
@@ -30,14 +28,6 @@ routes:
 """
 SOON = 1.5
 """Seconds: two beats, and what a busy machine takes."""
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with TemporaryDirectory() as folder:
-        made = Server(Path(folder)).start()
-        yield made
-        made.kill()
 
 
 async def said(capsys: pytest.CaptureFixture[str], policy: Path, *command: str, code: int = 0) -> tuple[str, str]:
