@@ -254,9 +254,9 @@ class App:
             self.running.inherited_cache = before.cache
             return before.cache
         limit, siblings = self.policy.cache.memory, Siblings(self.control)
-        if isinstance(self.store, RedisStore) and self.policy.store.redis is not None:
-            link = self.store.link
-            self.running.cache = made = RedisCache(link.address, limit, lambda: link.gateways, siblings=siblings)
+        if isinstance(self.store, RedisStore):
+            link, is_hosted = self.store.link, self.policy.store.redis is None
+            self.running.cache = made = RedisCache(link.address, limit, lambda: link.gateways, siblings=siblings, is_hosted=is_hosted)
             return made
         return WorkersCache(limit, siblings)
 

@@ -129,7 +129,7 @@ class Cache(Plugin[caching.CacheSettings]):
         purging = self._cache.purge(marks)
         return None if purging is None else self._tell_all_gateways(ex, purging)
 
-    async def _tell_all_gateways(self, ex: Exchange, purging: Awaitable[None]) -> None:
+    async def _tell_all_gateways(self, ex: Exchange, purging: Awaitable[object]) -> None:
         try:
             await purging
         except StoreAway as error:
