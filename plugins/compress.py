@@ -163,18 +163,19 @@ class Compress(Plugin[CompressSettings]):
             self._answer_condition(asked, reply)
         if reply.status in UNTOUCHED or reply.status == 304 or ENCODING in headers or not self._is_worth_it(*headers.getall(TYPE, ())):
             return None
-        if _NO_TRANSFORM.search(", ".join(headers.getall(CONTROL, ()))):
+        if CONTROL in headers and _NO_TRANSFORM.search(", ".join(headers.getall(CONTROL))):
             return None  # RFC 9111, section 5.2.2.6
         coding, takes_plain = asked.choice
         entity = reply.entity
         length = reply.length if entity is None or (ex.method == "HEAD" and not entity.data) else len(entity.data)
         if length is not None and length < self._min_size and (takes_plain or not length):
             return None
-        headers[VARY] = varying(", ".join(headers.getall(VARY, ())))
+        headers[VARY] = varying(", ".join(headers.getall(VARY))) if VARY in headers else "Accept-Encoding"
         if coding is None:
             return None
         headers[ENCODING] = coding
-        weaken(headers.getall(ETAG, ()), reply)
+        if ETAG in headers:
+            weaken(headers.getall(ETAG), reply)
         if not headers.keys().isdisjoint(OF_PLAIN_BYTES):
             for name in OF_PLAIN_BYTES:
                 headers.popall(name, None)
