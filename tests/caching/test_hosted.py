@@ -55,6 +55,13 @@ async def test_what_one_stores_another_finds(hosted: Hosted, size: int) -> None:
         assert await found(one, "a") is None
 
 
+async def test_one_large_answer_does_not_fill_what_all_share(hosted: Hosted) -> None:
+    async with caches(hosted) as (one, other):
+        one.put("large", record(bytes((8 << 20) + 1), stamp=one.epochs.stamp()))
+        assert one.find("large") is not None and one.stats().shared["dropped"] == 1
+        assert await found(other, "large") is None
+
+
 async def test_a_purge_is_seen_by_all_and_what_was_asked_for_before_is_void(hosted: Hosted) -> None:
     async with caches(hosted) as (one, other):
         before = record(marks=("all", "tag:leads"), stamp=other.epochs.stamp())

@@ -13,7 +13,7 @@ from gateway.caching.record import Record, Records
 from gateway.caching.redis.epochs import SharedEpochs
 from gateway.caching.redis.leases import RedisLeases
 from gateway.caching.redis.purging import Purging
-from gateway.caching.redis.records import RedisRecords
+from gateway.caching.redis.records import LONGEST, LONGEST_HOSTED, RedisRecords
 from gateway.caching.workers import Siblings
 from gateway.store.contract import StoreAway
 from gateway.store.redis.address import Address
@@ -41,7 +41,7 @@ class RedisCache:
         self.epochs = SharedEpochs(now)
         self.line = Line(address, channel, "for what caches share")
         self.purging = Purging(self.line, self.epochs, channel)
-        self.records = RedisRecords(self.line, self.epochs, self.purging, now)
+        self.records = RedisRecords(self.line, self.epochs, self.purging, now, LONGEST_HOSTED if is_hosted else LONGEST)
         self._leases = RedisLeases(self.line, channel)
         self._memory = MemoryCache(limit)
         self._gateways = gateways

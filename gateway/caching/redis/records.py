@@ -23,7 +23,9 @@ PIECE = 256 << 10
 AT_ONCE = 4
 """Pieces asked for in one go, and long bodies stored at the same time: what comes after them waits no longer than that takes."""
 LONGEST = 64 << 20
-"""Bytes of a body beyond which it stays in the gateway that has it."""
+"""Bytes of a body beyond which it stays in the gateway that has it; and"""
+LONGEST_HOSTED = 8 << 20
+"""those beyond which it stays in its worker, for what the workers share lies in memory, and shall not be one answer's alone."""
 KEPT = 7 * 86400.0
 """Seconds that a record is kept at most."""
 CHECKED_HERE = 1 << 20
@@ -33,11 +35,13 @@ CHECKED_HERE = 1 << 20
 class RedisRecords:
     """`counters`: found, missing, garbage (of another version, or none of ours), stored, dropped (there was no time for it)."""
 
-    def __init__(self, line: Line, epochs: SharedEpochs, purging: Purging, now: Callable[[], float]) -> None:
+    def __init__(self, line: Line, epochs: SharedEpochs, purging: Purging, now: Callable[[], float], longest: int = LONGEST) -> None:
+        """`now`: Unix time. `longest`: bytes of a body."""
         self._line = line
         self._epochs = epochs
         self._purging = purging
         self._now = now
+        self._longest = longest
         self._storing: set[asyncio.Task[None]] = set()
         self.counters: Counter[str] = Counter(found=0, missing=0, garbage=0, stored=0, dropped=0)
 
@@ -58,7 +62,7 @@ class RedisRecords:
         size = len(record.entity.data)
         if seconds <= 0 or not self._line.is_up:
             return
-        if self._line.is_full or size > LONGEST or (size > INLINE and len(self._storing) >= AT_ONCE):
+        if self._line.is_full or size > self._longest or (size > INLINE and len(self._storing) >= AT_ONCE):
             self.counters["dropped"] += 1
         elif size > INLINE:
             task = asyncio.get_running_loop().create_task(self._store_long(key, record, seconds), name="storing an answer")
