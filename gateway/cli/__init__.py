@@ -42,11 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(name: str) -> Any:
-    """Its module. The collector would look a dozen times at what modules are made of, and none of that is garbage."""
+    """Its module. The collector would look a dozen times at what modules are made of, and later again: none of that is garbage."""
     gc.disable()
     try:
         return importlib.import_module(f"gateway.cli.{name.replace('-', '_')}")
     finally:
+        gc.freeze()
         gc.enable()
 
 
