@@ -48,8 +48,8 @@ class Line:
 
     @property
     def needs_replica(self) -> bool:
-        """What the server takes counts when a replica has it, too: it is told to take nothing without one (min-replicas-to-write). It counts
-        its replicas once a second, and one that was promoted in between it would still believe to have.
+        """What the server takes counts when a replica has it, too: it is told to take nothing without one (min-replicas-to-write). It
+        counts them once a second, and one that was promoted in between it would still believe to have.
         """
         return "min_slaves_good_slaves" in self.info
 
@@ -71,7 +71,7 @@ class Line:
         self._drop("stopped")
 
     async def run(self, script: Script, *arguments: Any, within: float = PATIENCE, is_kept: bool = False) -> Any:
-        """What the script answers; with `is_kept`, when a failover would not undo it. Raises JobsAway: then it may have run all the same."""
+        """What the script answers; with `is_kept`, when no failover would undo it. Raises JobsAway: it may have run all the same."""
         connection = self._connection
         if connection is None:
             raise JobsAway(self.why)
