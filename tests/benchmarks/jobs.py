@@ -1,7 +1,7 @@
 """What jobs cost: `python -m tests.benchmarks.jobs [FOLDER]`. A Valkey of its own is started; the file lies in FOLDER: measure your disk.
 
-CPU is that of this process, which enqueues, claims, runs and finishes; Valkey has its own. What a request pays is measured of a gateway that
-is a process of its own, by one client on one connection: a POST whose answer fires a job and the same without, in turns.
+CPU is that of this process, which enqueues, claims, runs and finishes; Valkey has its own. What a request pays is measured of a gateway
+that is a process of its own, by one client on one connection: a POST whose answer fires a job, and the same without, in turns.
 """
 
 from __future__ import annotations
