@@ -68,6 +68,7 @@ class App:
         store: Callable[[StoreSettings], Store] | None = None,
         jobs: Callable[[JobsSettings], JobStore] | None = None,
         memory: str = "",
+        serves: bool = True,
     ) -> None:
         """Opens nothing but `files`. Raises ConfigError with all that plugins and upstreams refuse of their settings.
 
@@ -75,10 +76,12 @@ class App:
         services, in place of real ones: a rehearsal's are stubs. The stores of `before`, and its upstreams, live on in this one where
         they would be made of the same; so do its metrics, its `files`, without which lines for a file go to `write_line`, too, and its
         `control`, which plugins ask. `exporter` makes what sends spans; without it, as in a rehearsal, they are sent nowhere. `memory`
-        is the socket of the process that hosts `memory://` for several; without it that is this one.
+        is the socket of the process that hosts `memory://` for several; without it that is this one. One that does not serve runs jobs
+        alone: routes and plugins are made, so that what is wrong with them is found, and never started.
         """
         self.policy = policy
-        self.running = Running()
+        self._serves: bool = serves if before is None else before._serves
+        self.running = Running(serves=self._serves)
         self.clock = clock  # seconds, monotonic
         self._memory: str = memory if before is None else before._memory
         self.store: Store = self._store(store or self._new_store, before)
@@ -108,7 +111,7 @@ class App:
         self.jobs: JobService | None = self._jobs(jobs, before)
         make = upstream or self._new_upstream
         self.upstreams = {name: self._upstream(name, settings, make, before) for name, settings in policy.upstreams.items()}
-        if upstream is None:  # a rehearsal asks nobody
+        if upstream is None and self._serves:  # a rehearsal asks nobody
             self.running.checks += [Check(name, settings, self._outbound) for name, settings in policy.checks.items()]
         self.routes = tuple(self._route(route) for route in policy.routes)
         self._unrouted = self.running.pipelines[""] = Pipeline(self._entries(policy.plugins, ""), _unrouted, self._observed)
@@ -130,11 +133,6 @@ class App:
     def job_store(self) -> JobStore | None:
         """None: the policy has no jobs."""
         return None if self.jobs is None else self.jobs.store
-
-    @property
-    def jobs_active(self) -> int:
-        """Jobs that this process runs now."""
-        return 0 if self.jobs is None else self.jobs.active
 
     def find(self, ex: Exchange) -> Pipeline:
         """The pipeline of the route that `ex` belongs to.

@@ -31,7 +31,7 @@ def _run(commands: Commands) -> None:
     _policy(run)
     _env_file(run)
     _state(run)
-    run.add_argument("--no-watch", action="store_true", help="reload on SIGHUP alone, not when a file of the policy changes")
+    _no_watch(run)
 
 
 def _worker(commands: Commands) -> None:
@@ -39,10 +39,17 @@ def _worker(commands: Commands) -> None:
         "worker",
         help="run the jobs of a policy, and serve nobody",
         description="Run the jobs of the policy until SIGTERM or SIGINT, beside the gateways that enqueue them: on the same machine where "
-        "jobs are in a file, on any machine where they are in Redis. It reads the policy once, and does not reload.",
+        "jobs are in a file, on any machine where they are in Redis. It reloads as the gateway does, and lets jobs end that have begun.",
     )
     _policy(worker)
     _env_file(worker)
+    worker.add_argument(
+        "--observe",
+        type=_address,
+        metavar="ADDRESS",
+        help="where it tells its health and its metrics, as in 127.0.0.1:9193; without it, nowhere",
+    )
+    _no_watch(worker)
 
 
 def _check(commands: Commands) -> None:
@@ -407,6 +414,20 @@ def _state(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--state", metavar="FOLDER", help="where the gateway keeps its state (default: var/, and the policy's name, beside the policy)"
     )
+
+
+def _no_watch(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--no-watch", action="store_true", help="reload on SIGHUP alone, not when a file of the policy changes")
+
+
+def _address(text: str) -> str:
+    from gateway.config.address import address  # and pydantic with it, for those who use it
+
+    try:
+        address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _json(command: argparse.ArgumentParser) -> None:
