@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic.json_schema import WithJsonSchema
 
 from gateway.authority import hostname, is_name_or_ipv4, valid_host
+from gateway.config.certificate import CERTIFICATE, holds, usable
 from gateway.config.settings import Duration, File, OneOrMany, Settings, kind
 from gateway.errors import BadRequest
 
@@ -92,6 +93,10 @@ class UpstreamTls(Settings):
     def _is_pair(self) -> Self:
         if (self.cert is None) != (self.key is None):
             raise ValueError("cert and key belong together; write both")
+        if self.ca is not None:
+            holds("ca", self.ca, CERTIFICATE)
+        if self.cert is not None and self.key is not None:
+            usable(self.cert, self.key)
         return self
 
 

@@ -6,6 +6,7 @@ compiled.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Final
@@ -49,6 +50,8 @@ _NODES = (
     nodes.Output, nodes.TemplateData, nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Const, nodes.Filter, nodes.CondExpr, nodes.Concat,
     nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not,
 )  # fmt: skip
+_BARE = re.compile(r"[{$(]*((?:request|response|claims)(?:\.\w+)+)[)}]*")
+"""What is taken, without the braces that take it."""
 LARGEST = 64 << 10
 """Characters that a text may become."""
 
@@ -214,6 +217,8 @@ def dotted(node: nodes.Node) -> str:
 
 def _expression(value: str) -> str:
     Expression(value)
+    if (bare := _BARE.fullmatch(value.strip())) is not None:
+        raise Mistaken(f'"{value}" is a text of these letters; write {{{{ {bare[1]} }}}} for what it names')
     return value
 
 

@@ -55,7 +55,7 @@ UNSEEN = {
     ),
     "other files": (
         "include_alias", "include_cycle", "include_free", "include_itself", "include_keys", "include_missing", "include_names",
-        "include_shapes", "include_syntax", "include_twice", "settings_files",
+        "include_shapes", "include_syntax", "include_twice", "settings_files", "upstream_tls_files",
     ),
 }  # fmt: skip
 """Broken policies whose mistakes no schema can see, and why."""
