@@ -77,6 +77,7 @@ WORDS = ("client", "consumer", "route")
 CLIENT = ("ip", "address", "remote_addr", "client_ip", "remote_ip", "ip_address")
 CONSUMER = ("user", "account", "username", "sub", "credential")
 """What people write for them."""
+_PARTED = re.compile(r"(header|claim|param|query|body)s?[.:$=]\s?(.+)", re.IGNORECASE)
 _HEADER = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+|authorization")
 Identity = Literal["client", "consumer", "route"] | Header | Claim | Param | Query | Body
 
@@ -103,6 +104,9 @@ def _meant(value: Any) -> str:
         return "; write consumer: who an authenticate above has found it to be"
     if word in FORMS:
         return f"; write {'body.NAME' if word == 'body' else f'{{{word}: NAME}}'}"
+    if (parted := _PARTED.fullmatch(value) if isinstance(value, str) else None) is not None and parted[1].lower() in FORMS:
+        name = parted[2].strip().replace(" ", "-")
+        return f"; write {f'body.{name}' if parted[1].lower() == 'body' else f'{{{parted[1].lower()}: {name}}}'}"
     return f"; write {{header: {value}}}" if _HEADER.fullmatch(word) else ""
 
 

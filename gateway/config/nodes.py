@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from gateway.config.shape import close
 from gateway.config.syntax import reworded
 from gateway.errors import ConfigError, Mistake
 
@@ -133,7 +134,9 @@ class _Composer:
     def alias(self, event: Any) -> Node:
         node = self.anchors.get(event.anchor)
         if node is None:
-            raise self.mistake(event, f"no anchor &{event.anchor} stands above this line", ANCHORS if self.is_included else "")
+            near = close(event.anchor, self.anchors)
+            hint = f"did you mean *{near}?" if near else ANCHORS if self.is_included else ""
+            raise self.mistake(event, f"no anchor &{event.anchor} stands above this line", hint)
         if not isinstance(node, Scalar) and node.is_open:
             raise self.mistake(event, f"*{event.anchor} holds itself")
         return node
