@@ -169,7 +169,7 @@ _CODINGS = frozenset({"br", "compress", "deflate", "gzip", "identity", "x-compre
 
 def refreshed(record: Record, request: Request, reply: Reply, received: float, rule: Rule, chance: float = 0.0) -> Draft | str:
     """The record with what a 304, or an answer to HEAD, says anew; or why it may not be kept any longer (section 4.3.4)."""
-    kept = _UNCHANGED if rule.cookies == "store" else _UNCHANGED | COOKIES  # cookies with a 304 are this client's alone
+    kept = _UNCHANGED if rule.cookies == "store" else _UNCHANGED | {"set-cookie"}  # a cookie with a 304 is this client's alone
     if _tells_of_body(reply.headers.items()) or _tells_of_body(record.fields):
         kept |= _OF_BODY
     new = [(name, value) for name, value in reply.headers.items() if name.lower() not in kept]
