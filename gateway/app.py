@@ -137,11 +137,14 @@ class App:
     def find(self, ex: Exchange) -> Pipeline:
         """The pipeline of the route that `ex` belongs to.
 
-        Without one, the common plugins around a 404 or 405; around a 403, of a client that is blocked.
+        Without one, the common plugins around a 404 or 405; around a 403, of a client that is blocked, and the 400 of a target that
+        cannot be understood.
         """
         try:
             if self._blocks.shared.members:
                 self._blocks.check(ex.client)
+            if ex.failure is not None:
+                return self._unrouted
             route = self.router.find(ex)
         except GatewayError as error:
             ex.failure = error
