@@ -253,13 +253,14 @@ class App:
             self.running.inherited_cache = before.cache
             return before.cache
         limit, siblings = self.policy.cache.memory, Siblings(self.control)
-        if self.policy.store.redis is not None:
+        is_hosted = self.policy.store.redis is None
+        if not is_hosted or self._memory:
             from gateway.caching.redis.cache import RedisCache  # here, as below: most that speaks to Redis is for policies that name one
             from gateway.store.redis.store import RedisStore
 
             if isinstance(self.store, RedisStore):  # and no rehearsal's
                 link = self.store.link
-                self.running.cache = made = RedisCache(link.address, limit, lambda: link.gateways, siblings=siblings)
+                self.running.cache = made = RedisCache(link.address, limit, lambda: link.gateways, siblings=siblings, is_hosted=is_hosted)
                 return made
         return WorkersCache(limit, siblings)
 

@@ -193,7 +193,7 @@ def _tells_of_body(fields: Iterable[tuple[str, str]]) -> bool:
 def is_like(record: Record, reply: Reply) -> bool:
     """Whether an answer to HEAD describes this record (section 4.3.5)."""
     etag, modified = reply.headers.get("ETag", record.etag), reply.headers.get("Last-Modified")
-    is_modified = modified is not None and ("Last-Modified", modified) not in [(name.title(), value) for name, value in record.fields]
+    is_modified = modified is not None and modified not in record.headers.getall("Last-Modified", ())
     return etag == record.etag and not is_modified and reply.length in (None, len(record.entity.data))
 
 
