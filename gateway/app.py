@@ -12,7 +12,6 @@ from typing import Any
 
 from gateway.blocks import Blocks
 from gateway.caching.contract import Cache
-from gateway.caching.redis.cache import RedisCache
 from gateway.caching.workers import Siblings, WorkersCache
 from gateway.checks import Check
 from gateway.config.jobs import JobsSettings
@@ -38,7 +37,6 @@ from gateway.store.contract import Store
 from gateway.store.memory import ADDRESS, MemoryStore
 from gateway.store.operations import BLOCKS
 from gateway.store.redis.address import Address
-from gateway.store.redis.store import RedisStore
 from gateway.telemetry.files import LineFile, LineFiles
 from gateway.telemetry.metrics.families import Metrics
 from gateway.telemetry.metrics.owned import OwnedMetrics
@@ -139,11 +137,14 @@ class App:
     def find(self, ex: Exchange) -> Pipeline:
         """The pipeline of the route that `ex` belongs to.
 
-        Without one, the common plugins around a 404 or 405; around a 403, of a client that is blocked.
+        Without one, the common plugins around a 404 or 405; around a 403, of a client that is blocked, and the 400 of a target that
+        cannot be understood.
         """
         try:
             if self._blocks.shared.members:
                 self._blocks.check(ex.client)
+            if ex.failure is not None:
+                return self._unrouted
             route = self.router.find(ex)
         except GatewayError as error:
             ex.failure = error
@@ -252,16 +253,23 @@ class App:
             self.running.inherited_cache = before.cache
             return before.cache
         limit, siblings = self.policy.cache.memory, Siblings(self.control)
-        if isinstance(self.store, RedisStore) and self.policy.store.redis is not None:
-            link = self.store.link
-            self.running.cache = made = RedisCache(link.address, limit, lambda: link.gateways, siblings=siblings)
-            return made
+        is_hosted = self.policy.store.redis is None
+        if not is_hosted or self._memory:
+            from gateway.caching.redis.cache import RedisCache  # here, as below: most that speaks to Redis is for policies that name one
+            from gateway.store.redis.store import RedisStore
+
+            if isinstance(self.store, RedisStore):  # and no rehearsal's
+                link = self.store.link
+                self.running.cache = made = RedisCache(link.address, limit, lambda: link.gateways, siblings=siblings, is_hosted=is_hosted)
+                return made
         return WorkersCache(limit, siblings)
 
     def _new_store(self, settings: StoreSettings) -> Store:
         address = settings.redis
         if address is None and not self._memory:
             return MemoryStore(self.clock, wall=time.time)
+        from gateway.store.redis.store import RedisStore
+
         return RedisStore(address or Address(path=self._memory, called=ADDRESS), settings.on_failure)
 
     def _where_spans_go(self) -> Destination | None:

@@ -12,7 +12,8 @@ Commands = Any
 """What argparse makes of `add_subparsers`; it has no public name for it."""
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(command: str | None = None) -> argparse.ArgumentParser:
+    """Of all commands, or, when it names one, of that alone: the others would take longer than a short command does."""
     made = Parser(
         prog="gateway",
         description="An API gateway that operators program in one file, gateway.yaml.",
@@ -20,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action=Version)
     commands = made.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
-    for add in COMMANDS:
+    for add in [COMMANDS[command]] if command in COMMANDS else COMMANDS.values():
         add(commands)
     return made
 
@@ -361,10 +362,32 @@ def _demo(commands: Commands) -> None:
     commands.add_parser("demo", help="start a small real service to put the gateway in front of (demo --help: its options)")
 
 
-COMMANDS: tuple[Callable[[Commands], None], ...] = (
-    _run, _worker, _check, _plan, _schema, _explain, _debug_token, _test, _init, _reload, _revisions, _rollback, _status, _log_level,
-    _store, _limits, _cache, _block, _unblock, _blocks, _jobs, _keys, _password, _demo,
-)  # fmt: skip
+COMMANDS: dict[str, Callable[[Commands], None]] = {
+    "run": _run,
+    "worker": _worker,
+    "check": _check,
+    "plan": _plan,
+    "schema": _schema,
+    "explain": _explain,
+    "debug-token": _debug_token,
+    "test": _test,
+    "init": _init,
+    "reload": _reload,
+    "revisions": _revisions,
+    "rollback": _rollback,
+    "status": _status,
+    "log-level": _log_level,
+    "store": _store,
+    "limits": _limits,
+    "cache": _cache,
+    "block": _block,
+    "unblock": _unblock,
+    "blocks": _blocks,
+    "jobs": _jobs,
+    "keys": _keys,
+    "password": _password,
+    "demo": _demo,
+}
 
 
 def _policy(command: argparse.ArgumentParser) -> None:
