@@ -1,4 +1,4 @@
-"""docs/notifications.md, followed: its first gateway runs, commands say what it and docs/jobs.md say, its Node.js example works."""
+"""docs/notifications.md, followed: the gateway it begins with runs, commands say what the pages say, and its Node.js example works."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, get_args
+from typing import Any, ClassVar, Final, Literal, NamedTuple, Protocol, TypeAlias, get_args
 
 State = Literal["queued", "delayed", "active", "done", "dead", "parked"]
 """queued: may be claimed. delayed: will be queued at `run_at`. active: claimed by a worker, under a lease. done: forgotten after a while.
@@ -257,6 +257,9 @@ class JobStore(Protocol):
     """Where jobs are kept. Everything but `start` and `stop` raises JobsAway, and then it may or may not have been done:
     all of it may be asked again.
     """
+
+    is_elsewhere: ClassVar[bool]
+    """Whether it may be away from all workers at once, so that none could renew its leases; and one that begins cannot know of that."""
 
     def state(self) -> JobsState: ...
 

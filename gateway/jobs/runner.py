@@ -109,7 +109,8 @@ class Runner:
         return len(self._running)
 
     def start(self) -> None:
-        self._reclaims_from = self._clock() + self._work.lease  # an outage may just have ended
+        if self._store.is_elsewhere:
+            self._reclaims_from = self._clock() + self._work.lease  # an outage may just have ended
         loop = asyncio.get_running_loop()
         for name, run in (("jobs", self._claim_always()), ("leases", self._renew_always()), ("sweep", self._sweep_always())):
             self._tasks.append(loop.create_task(run, name=name))

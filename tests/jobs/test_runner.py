@@ -244,6 +244,15 @@ async def test_nobody_reclaims_for_one_lease_after_an_outage(shop: Workshop) -> 
         await until(lambda: shop.store.reclaimed[-1])
 
 
+async def test_where_there_are_no_outages_a_worker_that_begins_takes_over_at_once(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a fleet whose workers die sooner than a lease ends would never take over what they left."""
+    monkeypatch.setattr(Sick, "is_elsewhere", False)
+    shop.handle("email")
+    async with shop.runner(lease=30.0):
+        await until(lambda: shop.store.reclaimed)
+        assert all(shop.store.reclaimed)
+
+
 async def test_leases_are_renewed(shop: Workshop) -> None:
     gate = asyncio.Event()
     handler = shop.handle("email", lambda job: gate.wait())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import orjson
 
@@ -24,6 +24,8 @@ NOTE = b"note:"
 
 class RedisJobs:
     """A JobStore."""
+
+    is_elsewhere: ClassVar[bool] = True
 
     def __init__(self, address: Address) -> None:
         self.line = Line(address)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 
@@ -29,6 +29,8 @@ AT_ONCE = 1_000
 
 class SqliteJobs:
     """A JobStore."""
+
+    is_elsewhere: ClassVar[bool] = False
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time, lock: HostLock | None = None) -> None:
         """`clock` tells seconds since 1970; it may jump."""
