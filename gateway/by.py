@@ -17,8 +17,9 @@ from unicodedata import normalize
 from urllib.parse import parse_qsl
 
 import orjson
-from pydantic import Field, PlainValidator
-from pydantic.json_schema import WithJsonSchema
+from pydantic import Field, GetJsonSchemaHandler, PlainValidator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from gateway.config.header import HeaderName
 from gateway.config.settings import OneOrMany, Settings, kind
@@ -109,14 +110,15 @@ def _meant(value: Any) -> str:
     return f"; write {{header: {value}}}" if _HEADER.fullmatch(word) else ""
 
 
-_SCHEMA = {
-    "anyOf": [
-        {"enum": list(WORDS)},
-        {"type": "string", "pattern": r"^body\.[^.]+(\.[^.]+)*$"},
-        *(form.model_json_schema() for form in FORMS.values()),
-    ]
-}
-Identities = OneOrMany[Annotated[Identity, PlainValidator(identity), WithJsonSchema(_SCHEMA)]]
+class _Forms:
+    """What editors are told of an identity, when a JSON Schema is asked for."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        words = [{"enum": list(WORDS)}, {"type": "string", "pattern": r"^body\.[^.]+(\.[^.]+)*$"}]
+        return {"anyOf": [*words, *(form.model_json_schema() for form in FORMS.values())]}
+
+
+Identities = OneOrMany[Annotated[Identity, PlainValidator(identity), _Forms()]]
 
 
 def reads_body(identities: Iterable[Identity]) -> bool:

@@ -51,7 +51,8 @@ _SPELT_ONE = {word: unit for unit, words in _SPELT.items() if unit in DURATIONS 
 class Settings(BaseModel):
     """Frozen, and nothing unknown gets in: a misspelt key is a mistake that is told, never ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    # Most blocks stand in one that is validated with all that is in it: what would validate them alone is built if somebody asks for it.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     shorthand: ClassVar[str] = ""
     """The setting that a bare value stands for: `body_limit: 10MiB` is `body_limit: {max: 10MiB}`."""
