@@ -42,6 +42,8 @@ class Parser(argparse.ArgumentParser):
 
     def _unknown(self, unknown: Sequence[str]) -> str:
         first = unknown[0]
+        if first.endswith((".yaml", ".yml")) and "--policy" in self._option_string_actions:
+            return f'"{first}" is one word too many; write --policy {first}'
         if not first.startswith("-"):
             return f'"{first}" is one word too many; a text of several stands in quotes'
         options = [option for action in self._actions for option in action.option_strings]

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from gateway.config.syntax import reworded
 from gateway.content.documents import LARGEST, Loader
 
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
@@ -24,6 +25,11 @@ def read(file: Path) -> dict[str, Any]:
         document = json.loads(text) if text.lstrip().startswith("{") else yaml.load(text, Loader)  # noqa: S506, it is a safe one
     except UnicodeDecodeError as error:
         raise ValueError(f"it is not UTF-8: byte 0x{error.object[error.start]:02X}") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {error.lineno}, column {error.colno}: this is no JSON: {error.msg}") from None
+    except yaml.MarkedYAMLError as error:
+        found = reworded(error, text, file.name)
+        raise ValueError(f"line {found.line}, column {found.column}: {found.why}" + (f"; {found.hint}" if found.hint else "")) from None
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"it is neither JSON nor YAML: {' '.join(str(error).split())[:200]}") from None
     return checked(document)

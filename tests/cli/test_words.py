@@ -15,6 +15,7 @@ WRONG = [
     ("frobnicate", 'gateway: "frobnicate" is no command; known here: run, worker, check, plan,'),
     ("check --strickt", 'gateway check: there is no option --strickt; did you mean "--strict"?'),
     ("check --xyzzy=1", "gateway check: there is no option --xyzzy; gateway check --help lists those there are"),
+    ("explain GET /a a.yaml", 'gateway explain: "a.yaml" is one word too many; write --policy a.yaml'),
     ("check a.yaml b.yaml", 'gateway check: "b.yaml" is one word too many'),
     ("block 192.0.2.1 --for 2 hours", 'gateway block: "hours" is one word too many; a text of several stands in quotes'),
     ("block", "gateway block: ADDRESS is missing"),
