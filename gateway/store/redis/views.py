@@ -223,7 +223,7 @@ class Views:
         self._length = max(MICRO, round(length(spec) * MICRO))
         shards = 1 << max(0, (max_keys // SHARD_KEYS).bit_length() - 1)
         self._mask = shards - 1
-        self._shards: tuple[Shard[View], ...] = tuple(Shard(max_keys // shards) for _ in range(shards))
+        self._shards: tuple[Shard[View], ...] = tuple(Shard(max_keys // shards, self._length) for _ in range(shards))
 
     @property
     def known(self) -> int:
@@ -232,11 +232,11 @@ class Views:
     def find(self, key: str, now: int) -> View | None:
         """None when there is no room for another."""
         shard = self._shards[hash(key) & self._mask]
-        generation = now // self._length
-        if generation > shard.generation:
-            shard.turn(generation)
-        elif generation < shard.generation - 1:
-            shard.generation = generation  # the server's clock went back; by less it is only our estimate of it
+        into = now - shard.begin
+        if into >= self._length:
+            shard.turn(now)
+        elif into < -self._length:
+            shard.begin = now - now % self._length  # the server's clock went back; by less it is only our estimate of it
         view = shard.current.get(key)
         if view is None:
             view = shard.previous.pop(key, None)
