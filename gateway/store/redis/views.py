@@ -17,7 +17,7 @@ MICRO = 1_000_000
 class View:
     """One key of one limit. `a`, `b`, `c` are its state as limits.lua answers it, true at `at`."""
 
-    __slots__ = ("a", "alone", "at", "b", "c", "connection", "in_flight", "is_crowd", "is_queued", "key", "last", "older", "unsent")
+    __slots__ = ("a", "alone", "at", "b", "c", "connection", "in_flight", "is_crowd", "is_queued", "key", "last", "left", "older", "unsent")
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -25,6 +25,7 @@ class View:
         self.at = 0  # microseconds of the server's clock; 0: nothing was ever answered
         self.connection = 0  # the number of the one by which it was answered
         self.alone = 0  # the number of the connection after whose end `unsent` was counted in the state
+        self.left = 0  # requests that there was room for when it was last asked of; there may be more now
         self.unsent = 0  # admitted here, and Redis was not told. Below 0: given back
         self.in_flight = 0  # told, and not acknowledged
         self.older = 0  # as `unsent`, but of the last window
