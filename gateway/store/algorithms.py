@@ -37,28 +37,25 @@ class Sliding(Keys[int]):
     """
 
     def hit(self, key: str, cost: int = 1) -> Decision:
-        now = self._now()
-        window = self._window
-        generation = now // window
-        into = now - generation * window
-        shard = self._shards[hash(key) & self._mask]  # _shard(), without the call
-        if generation != shard.generation:
-            shard.turn(generation)
+        now, shard = self._at(key)
         count, before = shard.current.get(key, 0), shard.previous.get(key, 0)
         if not (count or before):
             key, count, before = self._enter(shard, key)
-        limit = self._limit
-        remaining = ((limit - count) * window - before * (window - into)) // window - cost
-        if remaining < 0:
+        limit, window = self._limit, self._window
+        into = now - shard.begin
+        left = limit - count
+        if before:
+            left += -before * (window - into) // window
+        if left < cost:
             return rules.sliding(limit, window, into, count, before, False, cost)
         count += cost
         shard.current[key] = count
-        return _new(Decision, (True, remaining, rules.sliding_growth(limit, window, into, count, before, remaining), 0.0))
+        return rules.sliding(limit, window, into, count, before, True, cost)
 
     def peek(self, key: str, cost: int = 1) -> Decision:
+        now, shard = self._at(key)
         window = self._window
-        generation, into = divmod(self._now(), window)
-        shard = self._shard(key, generation)
+        into = now - shard.begin
         count, before = shard.current.get(key, 0), shard.previous.get(key, 0)
         if not (count or before):
             key, count, before = self._place(shard, key)
@@ -66,10 +63,9 @@ class Sliding(Keys[int]):
         return rules.sliding(self._limit, window, into, count, before, allowed, cost)
 
     def refund(self, key: str, cost: int = 1, age: float = 0.0) -> None:
-        now = self._now()
-        shard = self._shard(key, now // self._window)
-        passed = now // self._window - (now - round(age * SECOND)) // self._window
-        counts = (shard.current, shard.previous)[passed] if passed < 2 else {}
+        now, shard = self._at(key)
+        at = now - round(age * SECOND)
+        counts = shard.current if at >= shard.begin else shard.previous if at >= shard.begin - self._window else {}
         place = key if key in counts else shard.bucket(key)
         if place in counts:
             counts[place] = max(0, counts[place] - cost)
@@ -95,45 +91,41 @@ class Log(Keys["array[int]"]):
     """The times of the last `limit` requests: exact in any window whatever, at 8 to 16 bytes for each request in it."""
 
     def hit(self, key: str, cost: int = 1) -> Decision:
-        now = self._now()
-        shard = self._shard(key, now // self._window)
+        now, shard = self._at(key)
         times = shard.current.get(key)
         if times is None:
             times = self._enter(shard, key)
-        expired = bisect_right(times, now - self._window)
-        allowed = self._limit - len(times) + expired >= cost
-        if allowed:
-            if expired >= self._limit:  # rarely, so that a long list isn't moved at each request
-                del times[:expired]
-                expired = 0
-            times.extend([now] * cost)
-        return self._told(times, expired, now, allowed, cost)
+        limit, window = self._limit, self._window
+        expired = bisect_right(times, now - window) if times and times[0] <= now - window else 0
+        used = len(times) - expired
+        if used + cost > limit:
+            return rules.log(limit, window, now, used, times[expired], times[expired + used + cost - limit - 1], False, cost)
+        if expired >= limit:  # rarely, so that a long list isn't moved at each request
+            del times[:expired]
+            expired = 0
+        times.extend((now,) * cost)
+        return rules.log(limit, window, now, used + cost, times[expired], 0, True, cost)
 
     def peek(self, key: str, cost: int = 1) -> Decision:
-        now = self._now()
-        shard = self._shard(key, now // self._window)
+        now, shard = self._at(key)
         times = shard.current.get(key)
         if times is None:
             times = self._place(shard, key)[1]
-        expired = bisect_right(times, now - self._window)
-        return self._told(times, expired, now, self._limit - len(times) + expired >= cost, cost)
+        limit, window = self._limit, self._window
+        expired = bisect_right(times, now - window)
+        used = len(times) - expired
+        over = used + cost - limit
+        oldest, freeing = times[expired] if used else 0, times[expired + over - 1] if over > 0 else 0
+        return rules.log(limit, window, now, used, oldest, freeing, over <= 0, cost)
 
     def refund(self, key: str, cost: int = 1, age: float = 0.0) -> None:
-        now = self._now()
-        shard = self._shard(key, now // self._window)
+        now, shard = self._at(key)
         places = (place for place in (key, shard.bucket(key)) for counts in (shard.current, shard.previous) if place in counts)
         place = next(places, None)
         if place is not None:
             times = shard.current[place] if place in shard.current else shard.previous[place]
             end = bisect_right(times, now - round(age * SECOND))
             del times[max(0, end - cost) : end]
-
-    def _told(self, times: array[int], expired: int, now: int, allowed: bool, cost: int) -> Decision:
-        used = len(times) - expired
-        if not used:
-            return rules.log(self._limit, self._window, now, 0, 0, 0, allowed, cost)
-        freeing = 0 if allowed else times[expired + used + cost - self._limit - 1]
-        return rules.log(self._limit, self._window, now, used, times[expired], freeing, allowed, cost)
 
     def _place(self, shard: Shard[array[int]], key: str) -> tuple[str, array[int]]:
         """Where a key that is not in the current generation is counted, and the times there; see Sliding._place."""
@@ -162,28 +154,28 @@ class TokenBucket(Keys[int]):
     """
 
     def hit(self, key: str, cost: int = 1) -> Decision:
-        now = self._now()
-        shard = self._shard(key, now // self._window)
-        place, full = self._place(shard, key)
+        now, shard = self._at(key)
+        known = shard.current.get(key) or shard.previous.get(key)
+        place, full = (key, known) if known is not None else self._place(shard, key)
         window, limit = self._window, self._limit
-        debt = max(0, full - now * limit)
-        if debt + cost * window > limit * window:
-            return rules.token_bucket(limit, window, debt, False, cost)
+        empty = now * limit
+        debt = cost * window + (full - empty if full > empty else 0)
+        if debt > limit * window:
+            return rules.token_bucket(limit, window, debt - cost * window, False, cost)
         if place is not key:
             self._fold()
-        elif key not in shard.current and key not in shard.previous:
+        elif known is None:
             shard.known += 1
-        debt += cost * window
-        shard.current[place] = now * limit + debt
+        shard.current[place] = empty + debt
         return rules.token_bucket(limit, window, debt, True, cost)
 
     def peek(self, key: str, cost: int = 1) -> Decision:
-        now = self._now()
-        debt = max(0, self._place(self._shard(key, now // self._window), key)[1] - now * self._limit)
+        now, shard = self._at(key)
+        debt = max(0, self._place(shard, key)[1] - now * self._limit)
         return rules.token_bucket(self._limit, self._window, debt, debt + cost * self._window <= self._limit * self._window, cost)
 
     def refund(self, key: str, cost: int = 1, age: float = 0.0) -> None:
-        shard = self._shard(key, self._now() // self._window)
+        shard = self._at(key)[1]
         place = self._place(shard, key)[0]
         for counts in (shard.current, shard.previous):
             if place in counts:
@@ -203,7 +195,7 @@ class Fixed(Keys[int]):
     """At most `limit` in each period. `clock` is Unix time; when it goes back into an earlier period, the count goes with it."""
 
     def __init__(self, clock: Callable[[], float], limit: LimitSpec, max_keys: int) -> None:
-        super().__init__(clock, limit.limit, 1.0, max_keys)
+        super().__init__(clock, limit.limit, 0.0, max_keys)  # each period is as long as it is: none follows another
         self._bounds = bounds(limit)
 
     def hit(self, key: str, cost: int = 1) -> Decision:
@@ -227,17 +219,17 @@ class Fixed(Keys[int]):
     def refund(self, key: str, cost: int = 1, age: float = 0.0) -> None:
         shard, _ = self._period(key)
         place = self._place(shard, key)
-        if place in shard.current and round((self._clock() - age) * SECOND) >= shard.generation:
+        if place in shard.current and round((self._clock() - age) * SECOND) >= shard.begin:
             shard.current[place] = max(0, shard.current[place] - cost)
 
     def _period(self, key: str) -> tuple[Shard[int], int]:
         now = int(self._clock() * SECOND + 0.5)
         begin, end = self._bounds(now)
         shard = self._shards[hash(key) & self._mask]
-        if begin > shard.generation:
+        if begin > shard.begin:
             shard.turn(begin)
-        elif begin < shard.generation:
-            shard.generation = begin  # the clock went back: no period opens twice, and none stays shut until a time that is far away
+        elif begin < shard.begin:
+            shard.begin = begin  # the clock went back: no period opens twice, and none stays shut until a time that is far away
         return shard, end - now
 
     def _place(self, shard: Shard[int], key: str) -> str:

@@ -15,7 +15,11 @@ _new = tuple.__new__  # half the time of Decision(...), which is a Python functi
 
 def sliding(limit: int, window: int, into: int, count: int, before: int, allowed: bool, cost: int) -> Decision:
     """The sliding window counter, `into` this window, with `count` in it and `before` in the last one."""
-    remaining = max(0, ((limit - count) * window - before * (window - into)) // window)
+    remaining = limit - count
+    if before:
+        remaining += -before * (window - into) // window
+    if remaining < 0:
+        remaining = 0
     reset = sliding_growth(limit, window, into, count, before, remaining)
     if allowed:
         return _new(Decision, (True, remaining, reset, 0.0))
@@ -25,35 +29,38 @@ def sliding(limit: int, window: int, into: int, count: int, before: int, allowed
 
 def sliding_growth(limit: int, window: int, into: int, count: int, before: int, remaining: int) -> float:
     """Seconds until more than `remaining` are left: in this window if some of `before` must fade, else in the next, as `count` does."""
-    keep = limit - count - remaining - 1
-    if keep >= 0 and before:
-        wait = window - keep * window // before - into
-        return wait / SECOND if wait > 0 else 0.0
     keep = limit - remaining - 1
-    if count > keep >= 0:
+    if 0 <= keep < count:
         return (2 * window - keep * window // count - into) / SECOND
+    if before and keep >= count:
+        wait = window - (keep - count) * window // before - into
+        return wait / SECOND if wait > 0 else 0.0
     return 0.0
 
 
 def log(limit: int, window: int, now: int, used: int, oldest: int, freeing: int, allowed: bool, cost: int) -> Decision:
     """The log, with `used` times in this window; `oldest` leaves it first, and with `freeing` there is room for `cost` (0: there is)."""
-    reset = max(0, oldest + window - now) / SECOND if used else 0.0
+    wait = oldest + window - now if used else 0
+    reset = wait / SECOND if wait > 0 else 0.0
     if allowed:
         return _new(Decision, (True, limit - used, reset, 0.0))
-    return _new(Decision, (False, max(0, limit - used), reset, max(0, freeing + window - now) / SECOND))
+    wait = freeing + window - now
+    return _new(Decision, (False, limit - used if used < limit else 0, reset, wait / SECOND if wait > 0 else 0.0))
 
 
 def token_bucket(limit: int, window: int, debt: int, allowed: bool, cost: int) -> Decision:
     """The token bucket (GCRA) from which `debt` / `window` tokens are missing; `limit` come back in each window."""
-    room = limit * window - debt
-    remaining = max(0, room // window)
+    remaining = limit + -debt // window
+    if remaining < 0:
+        remaining = 0
     reset = -(((limit - remaining - 1) * window - debt) // limit) / SECOND if debt else 0.0
     if allowed:
         return _new(Decision, (True, remaining, reset, 0.0))
-    return _new(Decision, (False, remaining, reset, max(0, -((room - cost * window) // limit)) / SECOND))
+    retry = reset if remaining == cost - 1 else max(0, -(((limit - cost) * window - debt) // limit)) / SECOND
+    return _new(Decision, (False, remaining, reset, retry))
 
 
 def fixed(limit: int, left: int, count: int, allowed: bool) -> Decision:
     """A period that lasts `left` more, with `count` in it."""
-    reset = left / SECOND if count else 0.0
-    return _new(Decision, (allowed, max(0, limit - count), reset, 0.0 if allowed else left / SECOND))
+    wait = left / SECOND
+    return _new(Decision, (allowed, limit - count if count < limit else 0, wait if count else 0.0, 0.0 if allowed else wait))

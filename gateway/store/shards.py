@@ -20,27 +20,30 @@ V = TypeVar("V")
 
 
 class Shard(Generic[V]):
-    """A part of the keys in two generations, each one window long: a key that is in neither was not admitted for a whole window.
+    """A part of the keys in two generations, each `length` microseconds long: a key that is in neither was not admitted for so long.
 
     At most `max_keys` are told apart. Above that, a new key is counted in one of some buckets, chosen by its hash: it gets no more than
     its limit, perhaps less, and nobody who is known loses anything.
     """
 
-    __slots__ = ("_buckets", "_max_keys", "current", "generation", "known", "previous")
+    __slots__ = ("_buckets", "_length", "_max_keys", "begin", "current", "known", "previous")
 
-    def __init__(self, max_keys: int) -> None:
+    def __init__(self, max_keys: int, length: int) -> None:
         self._max_keys = max_keys
+        self._length = length
         self._buckets = max(1, max_keys // KEYS_PER_BUCKET)
-        self.generation = 0
+        self.begin = 0  # of the current generation
         self.current: dict[str, V] = {}
         self.previous: dict[str, V] = {}
         self.known = 0  # keys in either
 
-    def turn(self, generation: int) -> None:
-        self.previous = self.current if generation == self.generation + 1 else {}
+    def turn(self, now: int) -> None:
+        """Into the generation that `now` is in, a later one."""
+        begin = now - now % self._length
+        self.previous = self.current if begin == self.begin + self._length else {}
         self.current = {}
         self.known = len(self.previous)
-        self.generation = generation
+        self.begin = begin
 
     def forget(self, key: str) -> None:
         is_known = self.current.pop(key, None) is not None
@@ -67,7 +70,7 @@ class Keys(Generic[V]):
         self._window = max(1, round(window * SECOND))
         shards = 1 << max(0, (max_keys // SHARD_KEYS).bit_length() - 1)
         self._mask = shards - 1
-        self._shards: tuple[Shard[V], ...] = tuple(Shard(max_keys // shards) for _ in range(shards))
+        self._shards: tuple[Shard[V], ...] = tuple(Shard(max_keys // shards, self._window) for _ in range(shards))
 
     @property
     def known(self) -> int:
@@ -77,20 +80,21 @@ class Keys(Generic[V]):
     def forget(self, key: str) -> None:
         self._shards[hash(key) & self._mask].forget(key)
 
-    def _now(self) -> int:
-        """Microseconds that never go back: a clock that does is taken to have stood still, so no window opens twice and none stays shut."""
+    def _at(self, key: str) -> tuple[int, Shard[V]]:
+        """Now, and the shard of a key as it is then.
+
+        These are microseconds that never go back: a clock that does is taken to have stood still, so no window opens twice and none stays
+        shut.
+        """
         now = int(self._clock() * SECOND + 0.5) + self._lag
         if now < self._latest:
             self._lag += self._latest - now
             now = self._latest
         self._latest = now
-        return now
-
-    def _shard(self, key: str, generation: int) -> Shard[V]:
         shard = self._shards[hash(key) & self._mask]
-        if generation != shard.generation:
-            shard.turn(generation)
-        return shard
+        if now - shard.begin >= self._window:
+            shard.turn(now)
+        return now, shard
 
     def _fold(self) -> None:
         if not self.folded:

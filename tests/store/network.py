@@ -1,7 +1,7 @@
 """Gateways that share a real Valkey over a network that is not there: delays are drawn, and time passes when the test says so.
 
-The scripts are the real ones but for the clock, which they read from a key. What expires does so by the server's own clock: windows are
-long, and pass in no time.
+The scripts are the real ones but for the clock, which they read from a key; and no key expires, for that would be by the server's own
+clock, by which a window of a slow machine may last longer.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import heapq
 from collections.abc import Callable
 from typing import Any
 
+import hiredis
+
 from gateway.store.contract import StoreAway
 from gateway.store.redis.address import Address
 from gateway.store.redis.bound import Bound
 from gateway.store.redis.limits import RedisLimits
 from gateway.store.redis.link import Link
-from gateway.store.redis.scripts import Script
+from gateway.store.redis.scripts import ALL, Script
 from gateway.store.redis.telling import Telling
 from tests.store.servers import Server
 
@@ -26,7 +28,17 @@ CLOCK = "clock"
 def on_virtual_clock(script: Script) -> str:
     source = script.source.replace("redis.call('TIME')", f"redis.call('HMGET', '{CLOCK}', 's', 'us')")
     assert source != script.source
-    return source
+    return source.replace("redis.call('PEXPIRE', ", "tostring(")
+
+
+def called(data: bytes) -> tuple[Script, list[Any], list[Any]]:
+    """Script, keys and arguments of an EVALSHA as it is sent."""
+    reader = hiredis.Reader()
+    reader.feed(data)
+    name, sha, keys, *rest = reader.gets()
+    assert name == b"EVALSHA"
+    script = next(script for script in ALL if script.sha == sha)
+    return script, rest[: int(keys)], rest[int(keys) :]
 
 
 class AtOnce:
@@ -89,7 +101,8 @@ class VirtualLink(Link):
     def future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=AtOnce())  # type: ignore[arg-type]
 
-    def evaluate(self, script: Script, keys: list[Any], arguments: list[Any], done: Callable[[Any], None]) -> None:
+    def send(self, data: bytes, done: Callable[[Any], None]) -> None:
+        """Of scripts alone."""
         if not self._is_there:
             done(StoreAway("cut"))
             return
@@ -99,7 +112,7 @@ class VirtualLink(Link):
 
         def arrive() -> None:
             if done in self._unanswered:
-                reply = self._network.evaluate(script, keys, arguments)
+                reply = self._network.evaluate(*called(data))
                 self._last_back = max(self._last_back, self._network.now + self._delay())
                 self._network.at(self._last_back, lambda: answer(reply))
 

@@ -18,6 +18,7 @@ import uvloop
 
 from gateway.errors import Unavailable
 from gateway.store.contract import Decision, LimitSpec, StoreAway, settled
+from gateway.store.redis import advice
 from gateway.store.redis.address import Address, parse
 from gateway.store.redis.limits import RedisLimits
 from gateway.store.redis.store import RedisStore
@@ -366,6 +367,40 @@ async def test_an_evicting_server_is_warned_of(server: Server, caplog: pytest.Lo
     async with opened(server.url) as store:
         assert "allkeys-lru" in store.state().warnings[0] and store.state().is_up
     assert "counts may be thrown away" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("told", "warned"),
+    [
+        ("5.0.14", "it is Redis 5.0.14; Redis 6 or later"),
+        ("2.8.4", "it is Redis 2.8.4; Redis 6 or later"),
+        ("6.0.16", None), ("10.1.0", None), ("255.255.255", None), ("unstable", None), ("", None),
+    ],
+)  # fmt: skip
+def test_which_versions_are_warned_of(told: str, warned: str | None) -> None:
+    found = advice.warnings({"redis_version": told})
+    assert found == () if warned is None else found[0].startswith(warned)
+
+
+async def test_an_old_version_is_warned_of_and_used(server: Server, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A server that says it is an old one: what it can do is found by trying."""
+    relays = set()
+
+    async def passed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1 << 16):
+            writer.write(data.replace(b"\nredis_version:7", b"\nredis_version:5").replace(b"\nvalkey_version:", b"\nnobody_version:"))
+        writer.close()
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to = await asyncio.open_unix_connection(server.path)
+        relays.update({asyncio.ensure_future(passed(reader, to[1])), asyncio.ensure_future(passed(to[0], writer))})
+
+    old_one = await asyncio.start_unix_server(relay, str(folder / "old"))
+    async with old_one, opened(f"unix://{folder}/old") as store:
+        assert store.state().is_up and "it is Redis 5." in store.state().warnings[0]
+        assert (await hit(store, EXACT)).remaining == 10_000 - 1
+    await asyncio.gather(*relays)
+    assert "Redis 6 or later, or Valkey, is what this was tested with" in caplog.text
 
 
 async def test_no_redis_at_all(folder: Path) -> None:

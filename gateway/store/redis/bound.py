@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 
+import hiredis
+
 from gateway.store.contract import LimitSpec, OnFailure
 from gateway.store.redis.link import Link
-from gateway.store.redis.scripts import VERSION
+from gateway.store.redis.scripts import LIMITS, VERSION
 from gateway.store.redis.views import View, Views, mirror
 
 LONGEST_KEY = 100
@@ -33,6 +35,9 @@ class Bound:
         self._over = spec.max_over * spec.limit
         self.window = max(1, round(spec.window * 1e6))  # microseconds
         self._arguments = (self.mirror.code, b"%d" % spec.limit, b"%d" % self.window)  # as they are sent
+        self._is_usual = spec.period is None
+        usual: tuple[Any, ...] = ("EVALSHA", LIMITS.sha, 1, "", 1, *self._arguments, 0, 0, 1)
+        self._before_key, self._after_key = hiredis.pack_command(usual).split(b"$0\r\n\r\n")
         self._suffix = b"}:%s%d:%s" % (self.mirror.code, VERSION, digest(repr(spec.counts), 6).encode())
 
     def name(self, key: str) -> bytes:
@@ -57,6 +62,15 @@ class Bound:
         delta, view.unsent = view.unsent, 0
         view.in_flight += delta
         return delta, [*self._arguments, delta, view.last, cost, *self.mirror.arguments(now)]
+
+    def request(self, view: View, now: int, cost: int) -> tuple[int, bytes]:
+        """As `take`, of a request under this limit alone: the whole command as it is sent. Most differ in nothing but their keys."""
+        name = self.name(view.key)
+        if cost == 1 and self._is_usual and not view.unsent:
+            return 0, b"%b$%d\r\n%b\r\n%b" % (self._before_key, len(name), name, self._after_key)
+        delta, arguments = self.take(view, now, cost)
+        command: tuple[Any, ...] = ("EVALSHA", LIMITS.sha, 1, name, 1, *arguments)
+        return delta, hiredis.pack_command(command)
 
     def answered(self, view: View, delta: int, now: int, state: Sequence[int]) -> None:
         view.in_flight -= delta

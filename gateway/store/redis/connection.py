@@ -54,10 +54,14 @@ class Connection(asyncio.Protocol):
 
     def call(self, command: tuple[Any, ...], done: Done) -> None:
         """`done` is called exactly once: never before this returns, unless too much is unanswered already."""
+        self.send(hiredis.pack_command(command), done)
+
+    def send(self, data: bytes, done: Done) -> None:
+        """A `call` of a command as it goes over the wire."""
         if self._transport is None or len(self.pending) >= MAX_PENDING:
             done(StoreAway("too many commands are unanswered" if self._transport else "not connected"))
             return
-        self._send(hiredis.pack_command(command), done)
+        self._send(data, done)
 
     def ask(self, *command: Any) -> asyncio.Future[Any]:
         """As a future; it raises hiredis.ReplyError or StoreAway."""

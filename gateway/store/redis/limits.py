@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import hiredis
@@ -41,7 +42,7 @@ AGAIN = 1
 
 
 class Asked:
-    """One request that Redis decides."""
+    """One request under several limits, that Redis decides."""
 
     __slots__ = ("bounds", "costs", "deltas", "future", "limits", "since", "views")
 
@@ -65,26 +66,12 @@ class Asked:
 
     def done(self, reply: Any) -> None:
         if not isinstance(reply, list):
-            self._failed(reply)
+            self.limits.unanswered(self.future, self.views, self.costs, self.deltas, reply)
             return
         for n, (bound, view, delta) in enumerate(zip(self.bounds, self.views, self.deltas, strict=True)):
             bound.answered(view, delta, reply[1], reply[2 + 4 * n : 6 + 4 * n])
         if not self.future.done():
             self.future.set_result(told(self.bounds, self.views, self.costs, reply[2::4], reply[1]))
-
-    def _failed(self, reply: Any) -> None:
-        is_refused = isinstance(reply, hiredis.ReplyError)
-        if is_refused:
-            self.limits.link.refused(reply)
-        for bound, view, delta in zip(self.bounds, self.views, self.deltas, strict=True):
-            bound.lost(view, delta, is_refused)
-            if view.unsent:
-                self.limits.telling.add(bound, view)
-        if not self.future.done():
-            try:
-                self.future.set_result(self.limits.alone(self.views, self.costs, self.limits.link.now()))
-            except Unavailable as error:
-                self.future.set_exception(error)
 
 
 class RedisLimits:
@@ -140,6 +127,8 @@ class RedisLimits:
         view = bound.views.find(key, now)
         if view is None:
             view = View(key)
+        elif not bound.spec.max_over and view.left >= cost and not view.unsent:
+            pass  # what is in the view cannot refuse it, so it will be asked
         else:
             mirror = bound.mirror
             mirror.roll(view, now)
@@ -153,9 +142,36 @@ class RedisLimits:
                 if not view.is_queued:
                     self.telling.add(bound, view)
                 return (mirror.decision(view, now, ours, True, cost),)
-        asked = Asked(self, self._bounds, [view], [cost], now)
-        asked.send()
-        return asked.future
+        delta, request = bound.request(view, now, cost)
+        future: Future[Decisions] = self.link.future()
+        self.link.send(request, partial(self._answered_one, future, bound, view, cost, delta))
+        return future
+
+    def _answered_one(self, future: Future[Decisions], bound: Bound, view: View, cost: int, delta: int, reply: Any) -> None:
+        if not isinstance(reply, list):
+            self.unanswered(future, [view], [cost], [delta], reply)
+            return
+        _, now, fits, a, b, c = reply
+        bound.answered(view, delta, now, (fits, a, b, c))
+        decision = bound.mirror.decision(view, now, view.unsent + view.in_flight, fits == 1, cost)
+        view.left = decision.remaining
+        if not future.done():
+            future.set_result((decision,))
+
+    def unanswered(self, future: Future[Decisions], views: list[View], costs: list[int], deltas: list[int], reply: Any) -> None:
+        """Redis refused a request, or is away."""
+        is_refused = isinstance(reply, hiredis.ReplyError)
+        if is_refused:
+            self.link.refused(reply)
+        for bound, view, delta in zip(self._bounds, views, deltas, strict=True):
+            bound.lost(view, delta, is_refused)
+            if view.unsent:
+                self.telling.add(bound, view)
+        if not future.done():
+            try:
+                future.set_result(self.alone(views, costs, self.link.now()))
+            except Unavailable as error:
+                future.set_exception(error)
 
     def refund(self, keys: Sequence[str], cost: int = 1, age: float = 0.0) -> None:
         now = self.link.now()

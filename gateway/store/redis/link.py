@@ -99,12 +99,16 @@ class Link:
 
     def call(self, command: tuple[Any, ...], done: Done) -> None:
         """Send `command`; `done` takes its reply."""
+        self.send(hiredis.pack_command(command), done)
+
+    def send(self, data: bytes, done: Done) -> None:
+        """A `call` of a command as it goes over the wire."""
         connection = self._connection
         if connection is None:
             self.counters["away"] += 1
             done(StoreAway(self._why))
             return
-        connection.call(command, done)
+        connection.send(data, done)
         if not self._watching:
             self._watching = True
             assert self._loop is not None

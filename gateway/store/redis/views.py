@@ -17,7 +17,7 @@ MICRO = 1_000_000
 class View:
     """One key of one limit. `a`, `b`, `c` are its state as limits.lua answers it, true at `at`."""
 
-    __slots__ = ("a", "alone", "at", "b", "c", "connection", "in_flight", "is_crowd", "is_queued", "key", "last", "older", "unsent")
+    __slots__ = ("a", "alone", "at", "b", "c", "connection", "in_flight", "is_crowd", "is_queued", "key", "last", "left", "older", "unsent")
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -25,6 +25,7 @@ class View:
         self.at = 0  # microseconds of the server's clock; 0: nothing was ever answered
         self.connection = 0  # the number of the one by which it was answered
         self.alone = 0  # the number of the connection after whose end `unsent` was counted in the state
+        self.left = 0  # requests that there was room for when it was last asked of; there may be more now
         self.unsent = 0  # admitted here, and Redis was not told. Below 0: given back
         self.in_flight = 0  # told, and not acknowledged
         self.older = 0  # as `unsent`, but of the last window
@@ -223,7 +224,7 @@ class Views:
         self._length = max(MICRO, round(length(spec) * MICRO))
         shards = 1 << max(0, (max_keys // SHARD_KEYS).bit_length() - 1)
         self._mask = shards - 1
-        self._shards: tuple[Shard[View], ...] = tuple(Shard(max_keys // shards) for _ in range(shards))
+        self._shards: tuple[Shard[View], ...] = tuple(Shard(max_keys // shards, self._length) for _ in range(shards))
 
     @property
     def known(self) -> int:
@@ -232,11 +233,11 @@ class Views:
     def find(self, key: str, now: int) -> View | None:
         """None when there is no room for another."""
         shard = self._shards[hash(key) & self._mask]
-        generation = now // self._length
-        if generation > shard.generation:
-            shard.turn(generation)
-        elif generation < shard.generation - 1:
-            shard.generation = generation  # the server's clock went back; by less it is only our estimate of it
+        into = now - shard.begin
+        if into >= self._length:
+            shard.turn(now)
+        elif into < -self._length:
+            shard.begin = now - now % self._length  # the server's clock went back; by less it is only our estimate of it
         view = shard.current.get(key)
         if view is None:
             view = shard.previous.pop(key, None)
