@@ -35,6 +35,8 @@ _HANDLER = re.compile(
     r"on(?!(?:e|es|ce|ly|to|line|going|set|site|boarding|wards?|board|hold|ions?|sale|screen|shore|stage|tario|us|yx)(?![a-z]))[a-z]"
 )
 """Whatever may be an event's handler, new ones among them: all that begins with on, but for words that people write before a `=`."""
+_NOT_PLAIN = re.compile(rf"<(?!/?(?:{'|'.join(sorted(RICH))})>|[\s\d<=>.,;:()-])", re.IGNORECASE)
+"""A `<` that may begin something other than a tag of rich text without attributes. Without one nothing in a page's body is active."""
 _UNSEEN = dict.fromkeys([*range(0x21), 0x7F, 0xA0, 0x200B, 0xFEFF])  # what browsers skip in and before a scheme, and some more
 _SCRIPT_URL = re.compile(r"(?:java|vb|live)script:|data:(?!image/(?:png|gif|jpe?g|webp|avif)[;,])")
 _SCRIPT_STYLE = re.compile(r"expression\(|javascript:|-moz-binding|behavior:")
@@ -63,6 +65,8 @@ def is_active(text: str) -> bool:
 
 def is_active_markup(text: str, is_whole: bool = False) -> bool:
     """The same in the body of a page alone, for text that is meant to be markup. `is_whole`: it leaves no tag open."""
+    if _NOT_PLAIN.search(text) is None:
+        return False
     if is_whole:
         return _runs(text)
     # The page goes on after the text, and may close a tag, or a value in quotes, that the text left open.

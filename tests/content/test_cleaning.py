@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.content import names
 from gateway.content.cleaning import TOLD, TOTAL, Cleaning, Enough, Field, Html, Rules
+from gateway.content.text import MARKS, PIECE
 
 TOP = Field(Rules())
 
@@ -64,6 +65,12 @@ def test_a_text_of_nothing_but_marks_takes_no_seconds() -> None:
     assert process_time() - began < 1
 
 
+@pytest.mark.parametrize("before", [PIECE - 60, PIECE - 1, PIECE, 3 * PIECE - 100])
+def test_marks_are_counted_across_the_pieces_of_a_long_text(before: int) -> None:
+    assert refused(["x" * before + "\u0315" * (MARKS + 1) + "x" * PIECE]) == ["/0 nfc"]
+    assert refused(["x" * before + "\u0315" * MARKS + "x" * PIECE]) == []
+
+
 @pytest.mark.parametrize(
     ("rules", "before", "after"),
     [
@@ -71,6 +78,8 @@ def test_a_text_of_nothing_but_marks_takes_no_seconds() -> None:
         (Rules(nfc=False), ["e\u0301"], ["e\u0301"]),
         (Rules(control="drop"), {"a": "x\x00\x1by\n"}, {"a": "xy\n"}),
         (Rules(control="keep"), ["\x00"], ["\x00"]),
+        (Rules(control="drop"), ["A\x1f\u0300"], ["À"]),
+        (Rules(html="strip"), ["A<b></b>\u0300"], ["À"]),
         (Rules(), ["a\u202eb"], ["a\u202eb"]),
         (Rules(bidi="drop"), ["a\u202eb\u2066", "שלום\u200f"], ["ab", "שלום\u200f"]),
         (Rules(trim=True), {"a": " x \n"}, {"a": "x"}),
