@@ -8,8 +8,8 @@ from unicodedata import combining, is_normalized, normalize
 
 Treatment = Literal["keep", "drop", "reject"]
 
-CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-"""C0 and C1, without tab, line feed and carriage return."""
+CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
+"""C0 and C1, without tab and what ends a line or a page (Unicode, section 5.8): office programs write VT, FF and NEL for that."""
 BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 """Embeddings, overrides and isolates of direction (UAX #9), which make text read otherwise than it is."""
 MARKS = 100

@@ -196,7 +196,7 @@ def test_observe_changes_nothing_and_says_what_it_would_have_done(ex: Exchange, 
 
 def test_what_was_found_is_counted() -> None:
     metrics = Measured()
-    plugin = load("sanitize", {"html": "strip"}, host=host(metrics=metrics))
+    plugin = load("sanitize", {"html": "strip", "nfc": True}, host=host(metrics=metrics))
     for body in (b'["<b>x","<b>y"]', '["e\u0301"]'.encode(), b'{"$gt":1}'):
         run(pipeline(plugin, upstream=FakeUpstream()), post(body))
     assert metrics.value("sanitize.findings", kind="html", action="changed") == 2
