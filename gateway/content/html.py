@@ -18,7 +18,7 @@ ACTIVE = frozenset(
     }
 )  # fmt: skip
 """Elements that run, that take the page's place, and those whose content is markup to one parser and text to another."""
-TOLD = frozenset(
+LOADING = frozenset(
     {
         "animate", "animatemotion", "animatetransform", "applet", "base", "bgsound", "embed", "fencedframe", "frame", "link", "meta",
         "object", "portal", "set",
@@ -101,7 +101,7 @@ def _runs(markup: str, skip: str | None = None) -> bool:
     """`skip`: the text of an attribute `title` of the first element, which is ours."""
     in_select = in_object = False
     for tag, attributes in _elements(markup):
-        if tag in ACTIVE or (attributes and tag in TOLD):
+        if tag in ACTIVE or (attributes and tag in LOADING):
             return True
         # To browsers of before 2025 <title> is nothing in <select>, and what others take for its text is markup. What is to be loaded
         # may be told to an <object> by a <param> in it.

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.content import names
-from gateway.content.cleaning import TOLD, TOTAL, Cleaning, Enough, Field, Html, Rules
+from gateway.content.cleaning import TOLD, TOTAL, Cleaning, Enough, Field, Html, Rules, is_quiet
 from gateway.content.text import MARKS, PIECE
 
 TOP = Field(Rules())
@@ -182,6 +182,14 @@ VALUES = st.recursive(
     ),
     max_leaves=12,
 )
+
+
+@given(st.text(st.characters(codec="ascii")), st.sampled_from(["reject", "strip", "escape", "allow"]))
+def test_a_quiet_text_is_left_alone_by_all_that_would_look_at_it(text: str, html: Html) -> None:
+    if is_quiet(text):
+        found = Cleaning()
+        assert found._text(f"{text}é", Rules(html=html, bidi="reject", nfc=True)) == f"{text}é"  # not ASCII: asked one thing after another
+        assert not found.refused
 
 
 @given(VALUES, st.sampled_from(["keep", "strip", "escape", "allow"]), st.booleans())
