@@ -12,7 +12,6 @@ from typing import Any
 
 from gateway.blocks import Blocks
 from gateway.caching.contract import Cache
-from gateway.caching.redis.cache import RedisCache
 from gateway.caching.workers import Siblings, WorkersCache
 from gateway.checks import Check
 from gateway.config.jobs import JobsSettings
@@ -38,7 +37,6 @@ from gateway.store.contract import Store
 from gateway.store.memory import ADDRESS, MemoryStore
 from gateway.store.operations import BLOCKS
 from gateway.store.redis.address import Address
-from gateway.store.redis.store import RedisStore
 from gateway.telemetry.files import LineFile, LineFiles
 from gateway.telemetry.metrics.families import Metrics
 from gateway.telemetry.metrics.owned import OwnedMetrics
@@ -70,6 +68,7 @@ class App:
         store: Callable[[StoreSettings], Store] | None = None,
         jobs: Callable[[JobsSettings], JobStore] | None = None,
         memory: str = "",
+        serves: bool = True,
     ) -> None:
         """Opens nothing but `files`. Raises ConfigError with all that plugins and upstreams refuse of their settings.
 
@@ -77,10 +76,12 @@ class App:
         services, in place of real ones: a rehearsal's are stubs. The stores of `before`, and its upstreams, live on in this one where
         they would be made of the same; so do its metrics, its `files`, without which lines for a file go to `write_line`, too, and its
         `control`, which plugins ask. `exporter` makes what sends spans; without it, as in a rehearsal, they are sent nowhere. `memory`
-        is the socket of the process that hosts `memory://` for several; without it that is this one.
+        is the socket of the process that hosts `memory://` for several; without it that is this one. One that does not serve runs jobs
+        alone: routes and plugins are made, so that what is wrong with them is found, and never started.
         """
         self.policy = policy
-        self.running = Running()
+        self._serves: bool = serves if before is None else before._serves
+        self.running = Running(serves=self._serves)
         self.clock = clock  # seconds, monotonic
         self._memory: str = memory if before is None else before._memory
         self.store: Store = self._store(store or self._new_store, before)
@@ -110,7 +111,7 @@ class App:
         self.jobs: JobService | None = self._jobs(jobs, before)
         make = upstream or self._new_upstream
         self.upstreams = {name: self._upstream(name, settings, make, before) for name, settings in policy.upstreams.items()}
-        if upstream is None:  # a rehearsal asks nobody
+        if upstream is None and self._serves:  # a rehearsal asks nobody
             self.running.checks += [Check(name, settings, self._outbound) for name, settings in policy.checks.items()]
         self.routes = tuple(self._route(route) for route in policy.routes)
         self._unrouted = self.running.pipelines[""] = Pipeline(self._entries(policy.plugins, ""), _unrouted, self._observed)
@@ -133,19 +134,17 @@ class App:
         """None: the policy has no jobs."""
         return None if self.jobs is None else self.jobs.store
 
-    @property
-    def jobs_active(self) -> int:
-        """Jobs that this process runs now."""
-        return 0 if self.jobs is None else self.jobs.active
-
     def find(self, ex: Exchange) -> Pipeline:
         """The pipeline of the route that `ex` belongs to.
 
-        Without one, the common plugins around a 404 or 405; around a 403, of a client that is blocked.
+        Without one, the common plugins around a 404 or 405; around a 403, of a client that is blocked, and the 400 of a target that
+        cannot be understood.
         """
         try:
             if self._blocks.shared.members:
                 self._blocks.check(ex.client)
+            if ex.failure is not None:
+                return self._unrouted
             route = self.router.find(ex)
         except GatewayError as error:
             ex.failure = error
@@ -254,16 +253,23 @@ class App:
             self.running.inherited_cache = before.cache
             return before.cache
         limit, siblings = self.policy.cache.memory, Siblings(self.control)
-        if isinstance(self.store, RedisStore) and self.policy.store.redis is not None:
-            link = self.store.link
-            self.running.cache = made = RedisCache(link.address, limit, lambda: link.gateways, siblings=siblings)
-            return made
+        is_hosted = self.policy.store.redis is None
+        if not is_hosted or self._memory:
+            from gateway.caching.redis.cache import RedisCache  # here, as below: most that speaks to Redis is for policies that name one
+            from gateway.store.redis.store import RedisStore
+
+            if isinstance(self.store, RedisStore):  # and no rehearsal's
+                link = self.store.link
+                self.running.cache = made = RedisCache(link.address, limit, lambda: link.gateways, siblings=siblings, is_hosted=is_hosted)
+                return made
         return WorkersCache(limit, siblings)
 
     def _new_store(self, settings: StoreSettings) -> Store:
         address = settings.redis
         if address is None and not self._memory:
             return MemoryStore(self.clock, wall=time.time)
+        from gateway.store.redis.store import RedisStore
+
         return RedisStore(address or Address(path=self._memory, called=ADDRESS), settings.on_failure)
 
     def _where_spans_go(self) -> Destination | None:

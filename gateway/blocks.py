@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ipaddress import ip_network
 
 from gateway.errors import Forbidden
-from gateway.identity.networks import Networks
+from gateway.networks import Networks
 from gateway.store.contract import SharedSet
 
 NEVER = float("inf")

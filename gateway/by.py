@@ -17,8 +17,9 @@ from unicodedata import normalize
 from urllib.parse import parse_qsl
 
 import orjson
-from pydantic import Field, PlainValidator
-from pydantic.json_schema import WithJsonSchema
+from pydantic import Field, GetJsonSchemaHandler, PlainValidator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from gateway.config.header import HeaderName
 from gateway.config.settings import OneOrMany, Settings, kind
@@ -76,6 +77,7 @@ WORDS = ("client", "consumer", "route")
 CLIENT = ("ip", "address", "remote_addr", "client_ip", "remote_ip", "ip_address")
 CONSUMER = ("user", "account", "username", "sub", "credential")
 """What people write for them."""
+_PARTED = re.compile(r"(header|claim|param|query|body)s?[.:$=]\s?(.+)", re.IGNORECASE)
 _HEADER = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+|authorization")
 Identity = Literal["client", "consumer", "route"] | Header | Claim | Param | Query | Body
 
@@ -102,17 +104,21 @@ def _meant(value: Any) -> str:
         return "; write consumer: who an authenticate above has found it to be"
     if word in FORMS:
         return f"; write {'body.NAME' if word == 'body' else f'{{{word}: NAME}}'}"
+    if (parted := _PARTED.fullmatch(value) if isinstance(value, str) else None) is not None and parted[1].lower() in FORMS:
+        name = parted[2].strip().replace(" ", "-")
+        return f"; write {f'body.{name}' if parted[1].lower() == 'body' else f'{{{parted[1].lower()}: {name}}}'}"
     return f"; write {{header: {value}}}" if _HEADER.fullmatch(word) else ""
 
 
-_SCHEMA = {
-    "anyOf": [
-        {"enum": list(WORDS)},
-        {"type": "string", "pattern": r"^body\.[^.]+(\.[^.]+)*$"},
-        *(form.model_json_schema() for form in FORMS.values()),
-    ]
-}
-Identities = OneOrMany[Annotated[Identity, PlainValidator(identity), WithJsonSchema(_SCHEMA)]]
+class _Forms:
+    """What editors are told of an identity, when a JSON Schema is asked for."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        words = [{"enum": list(WORDS)}, {"type": "string", "pattern": r"^body\.[^.]+(\.[^.]+)*$"}]
+        return {"anyOf": [*words, *(form.model_json_schema() for form in FORMS.values())]}
+
+
+Identities = OneOrMany[Annotated[Identity, PlainValidator(identity), _Forms()]]
 
 
 def reads_body(identities: Iterable[Identity]) -> bool:

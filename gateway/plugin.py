@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, Typ
 
 from pydantic import Field
 
-from gateway import caching, content, errors, identity, signing
+from gateway import errors
 from gateway.bearer import CHALLENGE, has_token
 from gateway.by import IPV6_PREFIX, Identities, key_of, missing_parameter, reads_body, verified
 from gateway.config.csp import Csp
@@ -52,7 +52,11 @@ from gateway.template import folded_segments
 from gateway.tracecontext import RANDOM, SAMPLED, Parent, parent, tracestate
 
 if TYPE_CHECKING:
+    from gateway import caching as caching
+    from gateway import content as content
     from gateway import expressions as expressions
+    from gateway import identity as identity
+    from gateway import signing as signing
 
 __all__ = [
     "CHALLENGE",
@@ -151,10 +155,13 @@ __all__ = [
 ]
 
 
+ROOMS = frozenset({"caching", "content", "expressions", "identity", "signing"})
+
+
 def __getattr__(name: str) -> Any:
-    """`expressions` is imported when a plugin asks for it: Jinja2 is below it, and most policies need neither."""
-    if name == "expressions":
-        return import_module("gateway.expressions")
+    """What is in a room is imported with the plugins that ask for it: a policy waits for none that it does not use."""
+    if name in ROOMS:
+        return import_module(f"gateway.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -25,7 +25,9 @@ GRACE = 1.0  # seconds that a plugin's cancelled tasks have to end
 class Running:
     """Filled while its App is built. It outlives the App after a reload, as long as an exchange that it began is under way."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, serves: bool = True) -> None:
+        """`serves`: False of a process that runs jobs alone: then what stands on the way of requests is never started."""
+        self._serves = serves
         self.exchanges = 0  # under way; the front counts
         self.draining = False
         self.is_stale = False  # a newer policy was refused
@@ -48,6 +50,16 @@ class Running:
         self.outbound = Outbound()
         self._started: list[tuple[Host, Plugin[Any] | None]] = []
 
+    @property
+    def is_busy(self) -> bool:
+        """An exchange or a job is under way."""
+        return self.exchanges > 0 or self.jobs_active > 0
+
+    @property
+    def jobs_active(self) -> int:
+        """Jobs under way in this process."""
+        return 0 if self.jobs is None else self.jobs.active
+
     def is_ready(self) -> bool:
         return not self.draining and not any(check.failure for check in self.checks if check.is_required)
 
@@ -58,16 +70,24 @@ class Running:
         return self.is_stale
 
     async def start(self) -> None:
-        """Start store, upstreams and plugins, in order. When one fails those started are stopped, and its error is raised."""
-        if self.store is not None:
-            await self.store.start()
+        """Start store, jobs, upstreams and plugins, in order. When one fails those started are stopped, and its error is raised."""
+        try:
+            if self.store is not None:
+                await self.store.start()
+            if self.jobs is not None:
+                await self.jobs.start()
+            if self.exporter is not None:
+                self.exporter.hold()
+                self._holds = True
+            if self._serves:
+                await self._start_serving()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start_serving(self) -> None:
         if self.cache is not None:
             await self.cache.start()
-        if self.jobs is not None:
-            await self.jobs.start()
-        if self.exporter is not None:
-            self.exporter.hold()
-            self._holds = True
         for upstream in self.upstreams:
             upstream.start()
         await asyncio.gather(*(check.look() for check in self.checks))
@@ -79,13 +99,12 @@ class Running:
                 await plugin.start()
             except BaseException as error:
                 error.add_note(f"plugin {type(plugin).__module__.rpartition('.')[2]} cannot be started")
-                await self.stop()
                 raise
 
     def work(self) -> None:
         """This is the policy in force from now on: its jobs are run."""
         self._works = True
-        if self.jobs is not None and self.jobs.runs_here:
+        if self.jobs is not None and (self.jobs.runs_here or not self._serves):
             self.jobs.work()
 
     async def stop(self) -> None:

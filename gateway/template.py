@@ -37,7 +37,8 @@ class Template(NamedTuple):
 def parse(path: str, *, loose: bool = True) -> Template:
     """The template that `path` writes. Raises ValueError, with what to write instead, when it could never match as meant."""
     if not path.startswith("/"):
-        raise ValueError(f'"{path}" is no path; it begins with a slash')
+        meant = f": write /{path}" if not path.isupper() and re.fullmatch(r"[\w.{}*-]+(/[\w.{}*-]+)*/?", path) else ""
+        raise ValueError(f'"{path}" is no path; it begins with a slash{meant}')
     rest = path.endswith(REST)
     written = path.removesuffix(REST).split("/")[1:] if rest else path.split("/")[1:]
     slash = not rest and written[-1] == ""

@@ -119,6 +119,13 @@ Amount = Annotated[int, Field(ge=1, le=MOST)]
 Status = Annotated[int, Field(ge=100, le=599)]
 
 
+def _instead(algorithm: Any, value: dict[str, Any], key: str) -> str:
+    """What to write for a key that limits of this algorithm do not have."""
+    other = OWNERS[key]
+    more = "".join(f" and {name}: ..." for name in NEEDS[other] if name not in value)
+    return f"{' and '.join(NEEDS[algorithm])}, or algorithm: {other}{more}"
+
+
 class Limit(Settings):
     """One limit."""
 
@@ -186,11 +193,11 @@ class Limit(Settings):
         if needed is None or not value.keys() <= cls.model_fields.keys():
             return value  # an unknown key is told first: most likely it is the one that is missing
         strangers = [key for key in OWNERS if key in value and key not in (*needed, "time_zone" if algorithm == "fixed" else "")]
+        if strangers and not any(key in value for key in needed):  # another algorithm's settings, whole
+            strangers, needed = strangers[:1], ()
         wrong = [
             InitErrorDetails(
-                type=PydanticCustomError(
-                    "stranger", f"a {algorithm} limit has no {key}; write {' and '.join(needed)}, or algorithm: {OWNERS[key]}"
-                ),
+                type=PydanticCustomError("stranger", f"a {algorithm} limit has no {key}; write {_instead(algorithm, value, key)}"),
                 loc=(key,),
                 input=value[key],
             )

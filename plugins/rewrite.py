@@ -16,6 +16,9 @@ from gateway.plugin import BadRequest, Exchange, Field, Host, Many, Placeholders
 HOST = istr("Host")
 _AUTHORITY = re.compile(r"(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _NO_PATH = re.compile(r"[?#%\\\x00-\x1f\x7f]|//")
+_FOREIGN = re.compile(r"\*|\$\d|\$\{\d\}|(?<=/):[A-Za-z_]\w*|\\\d|\(\.|(?<=/)<\w+>")
+"""What other programs put in the place of a part of the path."""
+_PATTERNS = "a parameter of the route is written {name}, strip_prefix and add_prefix change the beginning alone"
 _encode = partial(quote, safe="")
 """A parameter is decoded once and encoded once: whatever is in it, it stays within its segment, or its value."""
 _encode_path = partial(quote, safe="/!$&'()*+,;=:@{}")
@@ -23,6 +26,8 @@ _encode_path = partial(quote, safe="/!$&'()*+,;=:@{}")
 
 def _path(value: str) -> str:
     """A path in canonical form, from its text as `match` has it. Raises ValueError for what is none."""
+    if (foreign := _FOREIGN.search(value)) is not None:
+        raise ValueError(f'"{value}" is no path: {foreign[0]} stands for nothing here; {_PATTERNS}')
     if not value.startswith("/") or _NO_PATH.search(value) or _has_dots(value):
         raise ValueError(f'"{value}" is no path: it begins with a slash; it has no query, no %xx, no empty and no dot segments')
     return _encode_path(value)

@@ -235,15 +235,26 @@ upstreams:
     tls: {{ca: {tls["ca"]}, cert: {tls["cert"]}, key: {tls["key"]}}}
 routes: [{{name: r, match: /, upstream: a}}]
 """
-    policy = loads(text, path=tmp_path / "gateway.yaml")
     if not broken:
-        app(policy)
+        app(loads(text, path=tmp_path / "gateway.yaml"))
         return
     with pytest.raises(ConfigError) as refused:
-        app(policy)
+        loads(text, path=tmp_path / "gateway.yaml")
     (mistake,) = refused.value.mistakes
-    assert (mistake.path, mistake.line) == ("upstreams.a.tls", 5)
-    assert mistake.why.startswith("the certificate files cannot be used: ")
+    assert (mistake.path, mistake.line) == (f"upstreams.a.tls.{broken}", 5)
+    assert mistake.why in ("no certificate is in this file", "no private key is in this file")
+
+
+async def test_certificate_files_that_break_after_the_policy_is_loaded_are_a_mistake(tmp_path: Path) -> None:
+    tls = certificates(tmp_path, broken="")
+    text = f"""version: 1
+upstreams: {{a: {{targets: "https://127.0.0.1:1", tls: {{ca: {tls["ca"]}}}}}}}
+routes: [{{name: r, match: /, upstream: a}}]
+"""
+    policy = loads(text, path=tmp_path / "gateway.yaml")
+    (tmp_path / tls["ca"]).write_text("")
+    with pytest.raises(ConfigError, match="the certificate files cannot be used: "):
+        app(policy)
 
 
 async def test_readiness_is_what_plugins_hear_of_a_drain(life: Life) -> None:

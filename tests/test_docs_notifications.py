@@ -1,4 +1,4 @@
-"""docs/notifications.md, followed: the gateway it begins with runs, commands say what the page says, and its Node.js example works."""
+"""docs/notifications.md, followed: the gateway it begins with runs, commands say what it and docs/jobs.md say, its Node.js example works."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.server.process import running
 from tests.test_docs import BESIDE, BLOCKS, ROOT
 from tests.test_tour import CONSOLE, STEP, free_ports, pattern
 
-PAGE = (ROOT / "docs/notifications.md").read_text()
+PAGES = [(ROOT / f"docs/{name}.md").read_text() for name in ("notifications", "jobs")]
 SHOWN = [block for block in BLOCKS if block.page.name == "notifications.md"]
 ANNOTATION = re.compile(r"(?<=\w): (?:string|object)(?=[,)])|(?<=\)): Promise<string>")
 """What of TypeScript the example has beyond JavaScript."""
@@ -62,7 +62,7 @@ async def test_what_the_page_says_is_what_happens(tmp_path: Path) -> None:
     policy = next(block.text for block in SHOWN if "version: 1" in block.text)
     beside(tmp_path)
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    steps = [step for block in CONSOLE.findall(PAGE) for step in STEP.findall(block)]
+    steps = [step for page in PAGES for block in CONSOLE.findall(page) for step in STEP.findall(block)]
     assert len(steps) == 6
     async with leads(upstream), running(replaced(policy, ports), tmp_path) as gateway:
         for command, output in steps:

@@ -23,6 +23,7 @@ def test_with_the_c_extensions_it_starts() -> None:
 
 @pytest.mark.parametrize(("attribute", "value"), [("_parser_class", None), ("_serialize", http_writer._py_serialize_headers)])
 def test_without_them_it_refuses_to(attribute: str, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    require_c_extensions()  # they are loaded
     monkeypatch.setattr(wire, attribute, value)
     with pytest.raises(RuntimeError, match=r"aiohttp 3\.\S+ runs without its C extensions .*; install a wheel"):
         require_c_extensions()

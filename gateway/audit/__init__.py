@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from gateway.app import App
-from gateway.audit import caching, content, exposure, identity, jobs, limits, order, protection, routes, upstreams
+from gateway.audit import caching, content, exposure, identity, idle, jobs, limits, order, protection, routes, upstreams
 from gateway.audit.finding import Finding
 from gateway.audit.subject import Subject
 from gateway.config.position import Path
@@ -47,6 +47,8 @@ RULES: tuple[Rule, ...] = (
     jobs.open_webhook,
     caching.idle_cache,
     caching.purge_of_nothing,
+    idle.idle_plugin,
+    idle.foreign_reference,
     upstreams.unused_upstream,
     upstreams.mixed_paths,
     upstreams.unverified_upstream,

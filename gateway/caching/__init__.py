@@ -2,60 +2,53 @@
 
 from __future__ import annotations
 
-from gateway.caching.answering import NO_CONDITIONS, answer, validators, whole
 from gateway.caching.contract import Cache, Lease
-from gateway.caching.copying import Copied
-from gateway.caching.deciding import bridges, decide
-from gateway.caching.flights import Flights
+from gateway.caching.deciding import ERRORS, bridges, decide
 from gateway.caching.invalidation import SAFE, invalidated
 from gateway.caching.keys import digest, origin
 from gateway.caching.marks import ROUTE, TAG
 from gateway.caching.record import Record, Records
 from gateway.caching.settings import CacheSettings
 from gateway.caching.shelf import Shelf
-from gateway.caching.status import CACHE, append
-from gateway.caching.storing import Draft, Request, draft, is_like, is_same, refreshed
-from gateway.caching.tags import NO_TAGS, OriginTags, Tag, hide, of_origin
+from gateway.caching.storing import Request, is_same
+from gateway.caching.tags import Tag, hide
+from gateway.caching.traffic.admission import Admission
+from gateway.caching.traffic.asking import Asking
+from gateway.caching.traffic.fill import Fill
+from gateway.caching.traffic.keeping import Keeping
+from gateway.caching.traffic.refreshing import Refreshing
+from gateway.caching.traffic.replying import OUTCOMES, Counts, Replying
 from gateway.caching.values import Values
 from gateway.caching.vary import select
-from gateway.caching.wishes import Wishes, wishes
 
 __all__ = [
-    "CACHE",
-    "NO_CONDITIONS",
-    "NO_TAGS",
+    "ERRORS",
+    "OUTCOMES",
     "ROUTE",
     "SAFE",
     "TAG",
+    "Admission",
+    "Asking",
     "Cache",
     "CacheSettings",
-    "Copied",
-    "Draft",
-    "Flights",
+    "Counts",
+    "Fill",
+    "Keeping",
     "Lease",
-    "OriginTags",
     "Record",
     "Records",
+    "Refreshing",
+    "Replying",
     "Request",
     "Shelf",
     "Tag",
     "Values",
-    "Wishes",
-    "answer",
-    "append",
     "bridges",
     "decide",
     "digest",
-    "draft",
     "hide",
     "invalidated",
-    "is_like",
     "is_same",
-    "of_origin",
     "origin",
-    "refreshed",
     "select",
-    "validators",
-    "whole",
-    "wishes",
 ]

@@ -10,7 +10,7 @@ from gateway.caching import dates
 from gateway.caching.record import Record
 from gateway.exchange import Headers, Reply
 
-AGE = istr("Age")
+AGE, DATE = istr("Age"), istr("Date")
 IF_NONE_MATCH, IF_MODIFIED_SINCE = istr("If-None-Match"), istr("If-Modified-Since")
 RANGE, IF_RANGE = istr("Range"), istr("If-Range")
 _OF_BODY = frozenset({"content-type", "content-encoding", "content-language", "content-md5", "content-range", "content-length"})
@@ -21,9 +21,9 @@ _ONE_RANGE = re.compile(r"bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})", re.ASCII | r
 
 def whole(record: Record, now: float) -> Reply:
     """The record as it is, with its Age. The body is shared."""
-    headers = Headers(record.fields)
+    headers = record.headers.copy()
     age = int(now - record.made)
-    headers[AGE] = str(max(0, age))
+    headers[AGE] = str(age) if age > 0 else "0"
     reply = Reply(record.status, headers, None, reason=record.reason)
     reply.entity = record.entity
     return reply
@@ -59,7 +59,7 @@ def _is_unmodified(record: Record, since: str, now: float) -> bool:
         return False
     modified = record.last_modified
     if modified is None:
-        modified = dates.parsed(next((value for name, value in record.fields if name.lower() == "date"), ""), now)
+        modified = dates.parsed(record.headers.get(DATE, ""), now)
     return (record.stored if modified is None else modified) <= asked
 
 

@@ -32,8 +32,8 @@ class Epochs(Protocol):
     def judge(self, record: Record) -> Judgement:
         """Whether one of the record's marks was purged after its stamp."""
 
-    def purge(self, marks: Iterable[str], *, soft: bool = False) -> None:
-        """In this process alone; see `Cache.purge`."""
+    def purge(self, marks: Iterable[str], number: int = 0, *, soft: bool = False) -> None:
+        """In this process alone; see `Cache.purge`. `number`: what a store that gateways share has given it; 0: it has not."""
 
 
 class Lease(Protocol):
@@ -64,7 +64,7 @@ class Cache(Protocol):
     def remove(self, key: str) -> None:
         """Forget the key here and in all tiers. Never waits."""
 
-    def purge(self, marks: Sequence[str], *, soft: bool = False) -> Awaitable[None] | None:
+    def purge(self, marks: Sequence[str], *, soft: bool = False) -> Awaitable[object] | None:
         """All that has one of these marks (see `gateway.caching.marks`) and was asked for until now, its answer still to come or not.
 
         Here it is so at once. The awaitable ends when it is so for all gateways, and raises StoreAway when they cannot be told.

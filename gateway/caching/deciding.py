@@ -9,6 +9,8 @@ from gateway.caching.wishes import Wishes
 
 Decision = Literal["hit", "stale", "validate"]
 """Serve it; serve it and ask anew in the background; ask first, with its validators if it has any."""
+ERRORS = frozenset({500, 502, 503, 504})
+"""Answers that a stale one may stand in for (RFC 5861, section 4)."""
 
 
 def decide(record: Record, wished: Wishes | None, now: float) -> Decision:

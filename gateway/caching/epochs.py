@@ -32,8 +32,8 @@ class MemoryEpochs:
     def stamp(self) -> int:
         return self.version
 
-    def purge(self, marks: Iterable[str], *, soft: bool = False) -> None:
-        self.version += 1
+    def purge(self, marks: Iterable[str], number: int = 0, *, soft: bool = False) -> None:
+        self.version += 1  # the number, for nobody else gives any
         for mark in marks:
             self.remember(mark, self.version, soft=soft)
 

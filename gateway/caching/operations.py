@@ -65,8 +65,11 @@ class CacheOperations:
         return {"purged": named, "soft": soft}
 
     async def cache_purge_here(self, arguments: Arguments) -> Any:
-        """Purge these `marks` in this process: for a supervisor, who has all of its workers do so."""
-        self._cache().epochs.purge(arguments["marks"], soft=arguments["soft"])
+        """Purge these `marks` in this process: for a supervisor, who has all of its workers do so.
+
+        `number` is what a store that they share has given the purge, so that one which has heard of it there need not do it twice; else 0.
+        """
+        self._cache().epochs.purge(arguments["marks"], arguments["number"], soft=arguments["soft"])
 
     async def cache_memory(self, arguments: Arguments) -> Any:
         """How full it is, and of what: by route, and by tag."""

@@ -5,15 +5,15 @@ Times are Unix time in seconds, as `Host.time` counts it: records travel between
 
 from __future__ import annotations
 
-from gateway.exchange import Entity
+from gateway.exchange import Entity, Headers
 
 Fields = tuple[tuple[str, str], ...]
-"""Header fields in their order. A tuple of texts, for the garbage collector soon looks at such a one no more."""
+"""Header fields in their order."""
 
 OVERHEAD = 1000
 """Bytes that a record takes beside its body and the text of its fields: objects, queues, dict."""
 PER_FIELD = 160
-"""Bytes of one field beside its text: a pair of two texts."""
+"""Bytes of one field beside its text: two texts, and their place among the fields."""
 
 
 class Record:
@@ -26,8 +26,8 @@ class Record:
         "checked",
         "entity",
         "etag",
-        "fields",
         "fresh_until",
+        "headers",
         "hits",
         "is_strict",
         "last_modified",
@@ -65,7 +65,7 @@ class Record:
         route: str = "",
     ) -> None:
         self.status = status
-        self.fields = fields  # as they are sent, Date among them, but for Age
+        self.headers = Headers(fields)  # as they are sent, Date among them, but for Age; each reply has a copy, which costs a tenth
         self.entity = entity  # with its encoded forms
         self.reason = reason
         self.made = made  # when its age was 0 (RFC 9111, section 4.2.3)
@@ -83,6 +83,10 @@ class Record:
         self.hits = 0
         self.checked = -1  # Epochs.version when its marks were last found not purged
         self.size = OVERHEAD + len(entity.data) + sum([PER_FIELD + len(name) + len(value) for name, value in fields])
+
+    @property
+    def fields(self) -> Fields:
+        return tuple(self.headers.items())
 
     @property
     def held(self) -> int:

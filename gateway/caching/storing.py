@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -159,13 +159,19 @@ def _kept(headers: Headers, said: Directives, rule: Rule, received: float) -> Fi
     return fields
 
 
-_UNCHANGED = frozenset({"content-encoding", "content-length", "content-range", "transfer-encoding"})
+_UNCHANGED = frozenset({"content-length", "transfer-encoding"})
 """What a 304 cannot say of a body that it does not bring (RFC 9111, section 3.2)."""
+_OF_BODY = frozenset({"content-encoding", "content-range"})
+"""What it cannot say either where that means something: ours would be read as what it is not."""
+_CODINGS = frozenset({"br", "compress", "deflate", "gzip", "identity", "x-compress", "x-gzip", "zstd"})
+"""Content codings that mean something. Any other is a text to be updated like all."""
 
 
 def refreshed(record: Record, request: Request, reply: Reply, received: float, rule: Rule, chance: float = 0.0) -> Draft | str:
     """The record with what a 304, or an answer to HEAD, says anew; or why it may not be kept any longer (section 4.3.4)."""
-    kept = _UNCHANGED if rule.cookies == "store" else _UNCHANGED | COOKIES  # cookies with a 304 are this client's alone
+    kept = _UNCHANGED if rule.cookies == "store" else _UNCHANGED | {"set-cookie"}  # a cookie with a 304 is this client's alone
+    if _tells_of_body(reply.headers.items()) or _tells_of_body(record.fields):
+        kept |= _OF_BODY
     new = [(name, value) for name, value in reply.headers.items() if name.lower() not in kept]
     names = {name.lower() for name, _ in new}
     headers = Headers([*[field for field in record.fields if field[0].lower() not in names], *new])
@@ -174,10 +180,20 @@ def refreshed(record: Record, request: Request, reply: Reply, received: float, r
     return draft(request, whole, received, rule, chance)
 
 
+def _tells_of_body(fields: Iterable[tuple[str, str]]) -> bool:
+    for name, value in fields:
+        field = name.lower()
+        if field == "content-range" and value.lower().startswith("bytes"):
+            return True
+        if field == "content-encoding" and not _CODINGS.isdisjoint([coding.strip() for coding in value.lower().split(",")]):
+            return True
+    return False
+
+
 def is_like(record: Record, reply: Reply) -> bool:
     """Whether an answer to HEAD describes this record (section 4.3.5)."""
     etag, modified = reply.headers.get("ETag", record.etag), reply.headers.get("Last-Modified")
-    is_modified = modified is not None and ("Last-Modified", modified) not in [(name.title(), value) for name, value in record.fields]
+    is_modified = modified is not None and modified not in record.headers.getall("Last-Modified", ())
     return etag == record.etag and not is_modified and reply.length in (None, len(record.entity.data))
 
 

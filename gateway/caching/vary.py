@@ -18,6 +18,7 @@ SECRET = frozenset({"authorization", "cookie", "proxy-authorization"})
 UNORDERED = frozenset({"accept", "accept-charset", "accept-encoding", "accept-language"})
 """Lists whose members say themselves how much they are liked: their order means nothing (RFC 9110, section 12.4.2)."""
 _LISTED = re.compile(r"\s*,\s*")
+_WEIGHT = re.compile(r";q=([01])(?:\.([0-9]*?)0*)?(?=;|$)")
 
 
 def varies_by(headers: Headers) -> frozenset[str] | None:
@@ -42,16 +43,28 @@ def chosen_by(names: frozenset[str], headers: Headers) -> Chosen:
 
 
 def normalised(name: str, headers: Headers) -> str | None:
-    """A field's value as it is compared: lines joined, space around commas gone; lists of preferences in order, in lower case."""
+    """A field's value as it is compared: lines joined, space around commas gone; lists of preferences in order, in lower case, and each
+    weight written in one way (RFC 9111, section 4.1)."""
     values = headers.getall(name, None)
     if values is None:
         return None
     text = _LISTED.sub(",", ",".join(values)).strip().strip(",")
     if name in UNORDERED:
-        text = ",".join(sorted({re.sub(r"\s*;\s*", ";", member) for member in text.lower().split(",")}))
+        text = ",".join(sorted({_weighed(member) if ";" in member else member for member in text.lower().split(",")}))
     if name in SECRET:
         return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     return text
+
+
+def _weighed(member: str) -> str:
+    """Without the weight of 1 that it has anyway, and without zeros at the end of another (RFC 9110, section 12.4.2)."""
+    return _WEIGHT.sub(lambda weight: _digits(*weight.groups("")), re.sub(r"\s*;\s*", ";", member))
+
+
+def _digits(whole: str, decimals: str) -> str:
+    if whole == "1" and not decimals:
+        return ""
+    return f";q={whole}.{decimals}" if decimals else ";q=0"
 
 
 def select(records: Records, headers: Headers) -> Record | None:

@@ -22,10 +22,10 @@ class Siblings:
     def are_there(self) -> bool:
         return self._control.offers(PURGE_ALL)
 
-    async def purge(self, marks: Sequence[str], soft: bool) -> None:
-        """Raises StoreAway."""
+    async def purge(self, marks: Sequence[str], soft: bool, number: int = 0) -> None:
+        """`number`: what the store that they share has given the purge, if it has. Raises StoreAway."""
         try:
-            await self._control.call(PURGE_ALL, {"marks": list(marks), "soft": soft})
+            await self._control.call(PURGE_ALL, {"marks": list(marks), "soft": soft, "number": number})
         except ControlError as error:
             raise StoreAway(f"the other workers cannot be told: {error.why}") from None
 

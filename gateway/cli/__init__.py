@@ -18,6 +18,9 @@ OK, MISTAKES, USAGE = 0, 1, 2
 WARNINGS = 2
 """Of `gateway check --strict`: no mistakes, but warnings. The number of wrong usage too, as argparse has it: neither is a pass."""
 
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+"""Else pydantic looks for plugins of its own in all that is installed; what a policy means is no matter of theirs."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code. Wrong usage raises SystemExit(2), as argparse does."""
@@ -25,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv[:1] == ["demo"]:  # stands apart, with options of its own
         return int(importlib.import_module("gateway.demo").main(argv[1:]))
     _speak_utf8()
-    arguments = parser().parse_args(argv)
+    arguments = parser(*argv[:1]).parse_args(argv)
     try:
         code = int(_command(arguments.command).main(arguments))
         sys.stdout.flush()
@@ -42,11 +45,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(name: str) -> Any:
-    """Its module. The collector would look a dozen times at what modules are made of, and none of that is garbage."""
+    """Its module. The collector would look a dozen times at what modules are made of, and later again: none of that is garbage."""
     gc.disable()
     try:
         return importlib.import_module(f"gateway.cli.{name.replace('-', '_')}")
     finally:
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 20)  # as a server has it
         gc.enable()
 
 

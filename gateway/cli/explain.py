@@ -107,7 +107,7 @@ def _text(it: dict[str, Any], source: str) -> Iterator[str]:
             yield f"          {refusal['reason']}"
         yield "          by the front: no route, no plugin and no access log sees it"
         return
-    yield f"target    {it['target']}" + ("" if it["target"] == request["target"] else f", which is how {request['target']} is understood")
+    yield f"target    {_target(it['target'], request['target'])}"
     yield f"route     {_route(it['route'], it['at'])}" if it["route"] is not None else f"route     none: {_failure(it['failure'])}"
     for miss in it["near"]:
         yield f"not       {_route(miss['route'], miss['at'])}"
@@ -120,6 +120,12 @@ def _text(it: dict[str, Any], source: str) -> Iterator[str]:
         yield f"{'└─' if is_last else '├─'} {plugin['name']:<{width}}  {_says(plugin)}".rstrip()
     if onward is not None:
         yield from _onward(onward)
+
+
+def _target(canonical: str | None, sent: str) -> str:
+    if canonical is None:
+        return "none that can be understood"
+    return canonical if canonical == sent else f"{canonical}, which is how {sent} is understood"
 
 
 def _failure(failure: dict[str, Any]) -> str:

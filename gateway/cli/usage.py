@@ -12,7 +12,8 @@ Commands = Any
 """What argparse makes of `add_subparsers`; it has no public name for it."""
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(command: str | None = None) -> argparse.ArgumentParser:
+    """Of all commands, or, when it names one, of that alone: the others would take longer than a short command does."""
     made = Parser(
         prog="gateway",
         description="An API gateway that operators program in one file, gateway.yaml.",
@@ -20,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action=Version)
     commands = made.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
-    for add in COMMANDS:
+    for add in [COMMANDS[command]] if command in COMMANDS else COMMANDS.values():
         add(commands)
     return made
 
@@ -30,7 +31,7 @@ def _run(commands: Commands) -> None:
     _policy(run)
     _env_file(run)
     _state(run)
-    run.add_argument("--no-watch", action="store_true", help="reload on SIGHUP alone, not when a file of the policy changes")
+    _no_watch(run)
 
 
 def _worker(commands: Commands) -> None:
@@ -38,10 +39,17 @@ def _worker(commands: Commands) -> None:
         "worker",
         help="run the jobs of a policy, and serve nobody",
         description="Run the jobs of the policy until SIGTERM or SIGINT, beside the gateways that enqueue them: on the same machine where "
-        "jobs are in a file, on any machine where they are in Redis. It reads the policy once, and does not reload.",
+        "jobs are in a file, on any machine where they are in Redis. It reloads as the gateway does, and lets jobs end that have begun.",
     )
     _policy(worker)
     _env_file(worker)
+    worker.add_argument(
+        "--observe",
+        type=_address,
+        metavar="ADDRESS",
+        help="where it tells its health and its metrics, as in 127.0.0.1:9193; without it, nowhere",
+    )
+    _no_watch(worker)
 
 
 def _check(commands: Commands) -> None:
@@ -354,10 +362,32 @@ def _demo(commands: Commands) -> None:
     commands.add_parser("demo", help="start a small real service to put the gateway in front of (demo --help: its options)")
 
 
-COMMANDS: tuple[Callable[[Commands], None], ...] = (
-    _run, _worker, _check, _plan, _schema, _explain, _debug_token, _test, _init, _reload, _revisions, _rollback, _status, _log_level,
-    _store, _limits, _cache, _block, _unblock, _blocks, _jobs, _keys, _password, _demo,
-)  # fmt: skip
+COMMANDS: dict[str, Callable[[Commands], None]] = {
+    "run": _run,
+    "worker": _worker,
+    "check": _check,
+    "plan": _plan,
+    "schema": _schema,
+    "explain": _explain,
+    "debug-token": _debug_token,
+    "test": _test,
+    "init": _init,
+    "reload": _reload,
+    "revisions": _revisions,
+    "rollback": _rollback,
+    "status": _status,
+    "log-level": _log_level,
+    "store": _store,
+    "limits": _limits,
+    "cache": _cache,
+    "block": _block,
+    "unblock": _unblock,
+    "blocks": _blocks,
+    "jobs": _jobs,
+    "keys": _keys,
+    "password": _password,
+    "demo": _demo,
+}
 
 
 def _policy(command: argparse.ArgumentParser) -> None:
@@ -384,6 +414,20 @@ def _state(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--state", metavar="FOLDER", help="where the gateway keeps its state (default: var/, and the policy's name, beside the policy)"
     )
+
+
+def _no_watch(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--no-watch", action="store_true", help="reload on SIGHUP alone, not when a file of the policy changes")
+
+
+def _address(text: str) -> str:
+    from gateway.config.address import address  # and pydantic with it, for those who use it
+
+    try:
+        address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _json(command: argparse.ArgumentParser) -> None:

@@ -22,6 +22,8 @@ from gateway.plugin import HOOKS, Mode, Plugin
 from gateway.registry import PluginClass, Registry
 
 MODES: tuple[Mode, ...] = ("enforce", "observe", "off")
+WATCHING = ("dry_run", "log_only", "report_only", "shadow")
+"""What people write for `mode: observe`."""
 _SWITCHED = {True: "enforce", False: "off"}
 _ON = {"on": True, "enabled": True, "yes": True, "off": False, "disabled": False, "no": False, "none": False}
 
@@ -129,6 +131,10 @@ class Entries:
             return None
         for key in strangers:
             hint = f"indent it further, to stand below {name}" if key in settings else nearest(key, BESIDE)
+            if key in MODES or key in WATCHING:
+                hint = f"write mode: {key if key in MODES else 'observe'}"
+            elif key == "if":
+                hint = "write when: {env: NAME}"
             if key in SWITCHES:
                 hint = "a plugin works where it stands; mode: off, beside its name, turns it off"
             self.document.report((*path, key), "unknown key", hint, at_key=True)
@@ -163,6 +169,8 @@ class Entries:
             meant = familiar.plugin(name)
             hint = f"here it is written {meant}" if meant else nearest(name, self.registry)
             if not hint and not self.document.secrets(where):
+                hint = f"known here: {', '.join(self.registry)}"
+            if meant.split(":")[0] not in self.registry and meant:
                 hint = f"known here: {', '.join(self.registry)}"
             if ":" in name and first in self.registry:
                 hint = f"write it without quotes, and with a space after the colon: - {first}: ..."

@@ -27,6 +27,11 @@ PLUGINS = {
     **dict.fromkeys(("request_validator", "validator", "openapi", "json_schema"), "validate"),
     **dict.fromkeys(("error_pages", "errors", "problem"), "problem_details"),
     **dict.fromkeys(("healthcheck", "health_check", "healthz", "ping"), "health"),
+    **dict.fromkeys(("email", "mail", "smtp", "notify", "notification", "webhook", "whatsapp"), "enqueue: {job: ...}"),
+    **dict.fromkeys(("maintenance", "maintenance_mode"), "respond: {status: 503, body: ...}"),
+    **dict.fromkeys(("jsonschema", "schema", "validation"), "validate"),
+    **dict.fromkeys(("roles", "permissions", "acl", "rbac"), "authorize"),
+    **dict.fromkeys(("invalidate", "cache_purge", "purge_cache"), "purge"),
 }
 KEYS: dict[str, tuple[str, ...]] = {
     "per": ("window",),
@@ -64,6 +69,58 @@ KEYS: dict[str, tuple[str, ...]] = {
     "hostname": ("targets",),
     "code": ("status",),
     "status_code": ("status",),
+    "url": ("targets",),
+    "urls": ("targets",),
+    "uri": ("targets",),
+    "address": ("listen", "targets"),
+    "endpoint": ("targets",),
+    "nodes": ("targets",),
+    "roles": ("groups",),
+    "role": ("groups",),
+    "average": ("limit",),
+    "message": ("body",),
+    "text": ("body",),
+    "html": ("body",),
+    "location": ("redirect",),
+    "schema": ("body",),
+    "to": ("path",),
+    "target": ("path",),
+    "recipient": ("to",),
+    "recipients": ("to",),
+    "type": ("job",),
+    "allow_headers": ("allowed_headers",),
+    "expose_headers": ("exposed_headers",),
+    "timeout": ("within",),
+    "if": ("when",),
+}
+WRITTEN: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(("requests_per_second", "rps"), ("window", "write limit: ... and window: 1s")),
+    **dict.fromkeys(("requests_per_minute", "rpm", "minute", "per_minute"), ("window", "write limit: ... and window: 1m")),
+    **dict.fromkeys(("requests_per_hour", "hour", "per_hour"), ("window", "write limit: ... and window: 1h")),
+    **dict.fromkeys(("dry_run", "dryrun", "log_only", "report_only", "shadow"), ("", "write mode: observe beside the plugin's name")),
+    **dict.fromkeys(("strip_prefix", "strip_path", "stripprefix"), ("upstream", "write it in plugins: [rewrite: {strip_prefix: /...}]")),
+    "rewrite": ("upstream", "it is a plugin; write it in plugins: [rewrite: {...}]"),
+    **dict.fromkeys(
+        ("from", "regex", "replacement", "pattern", "regexp"),
+        ("strip_prefix", 'paths are no patterns here; write strip_prefix, add_prefix, or the whole: path: "/v2/{name}"'),
+    ),
+    **dict.fromkeys(("key", "keys", "cache_key"), ("vary_by", "path and query are; vary_by names what else tells answers apart")),
+    "methods": ("vary_by", "GET and HEAD are stored, and no others; a route's match says which it takes"),
+    **dict.fromkeys(("add", "set", "remove"), ("response", "it stands below request or response")),
+    "log_level": ("telemetry", "write telemetry: {log: {level: ...}}"),
+    "timeout": ("telemetry", "timeouts of clients stand under server, those of a service under its name in upstreams"),
+    "file": ("redirect", "write body: ${file:path}"),
+    "method": ("env", "when knows the environment alone; write match: {methods: [...]} in a route"),
+    "environment": ("env", "write when: {env: NAME}: a variable, which must be set and not be empty"),
+    **dict.fromkeys(("redis", "type", "backend"), ("sentinels", "write url: redis://host:6379")),
+    **dict.fromkeys(("host", "server", "hostname"), ("starttls", "write url: smtp://host:587")),
+    "port": ("starttls", "it stands in url, as in smtp://host:587"),
+}
+"""A key elsewhere that here is no other key alone: one that is known where it stands (any, if empty), and what to write instead."""
+SENDERS = {
+    **dict.fromkeys(("smtp", "mail", "sendgrid", "ses", "mailgun"), "email"),
+    **dict.fromkeys(("slack", "sms", "teams", "telegram", "discord", "twilio", "push"), "apprise"),
+    **dict.fromkeys(("http", "https", "webhooks", "callback"), "webhook"),
 }
 
 
@@ -75,3 +132,14 @@ def plugin(name: str) -> str:
 def key(name: str, known: Container[str]) -> str:
     """The one of `known` that elsewhere is called `name`; "" when there is none."""
     return next((one for one in KEYS.get(name.lower().replace("-", "_"), ()) if one in known), "")
+
+
+def written(name: str, known: Container[str]) -> str:
+    """What to write for `name` where `known` are the keys; "" when nothing is known of it."""
+    beside, hint = WRITTEN.get(name.lower().replace("-", "_"), ("", ""))
+    return hint if not beside or beside in known else ""
+
+
+def sender(name: str) -> str:
+    """The sender that is meant; "" when nothing is known of it."""
+    return SENDERS.get(name.lower(), "")

@@ -22,7 +22,8 @@ RESERVED = frozenset(_RESERVED.split())
 def header_name(value: str) -> str:
     """A field name (RFC 9110, section 5.1). Raises ValueError when it is none, or one of those that no policy may touch."""
     if _TOKEN.fullmatch(value) is None:
-        raise ValueError(f'"{value}" is no header name')
+        meant = re.sub(r"\s+", "-", value.strip().rstrip(":"))
+        raise ValueError(f'"{value}" is no header name' + (f"; write {meant}" if _TOKEN.fullmatch(meant) else ""))
     if value.lower() == "host":
         raise ValueError("Host decides where a request goes; `rewrite: {host: ...}` says what the upstream sees of it")
     if value.lower() in RESERVED:

@@ -11,6 +11,11 @@ Secret = tuple[str, str]
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
+_FOREIGN = re.compile(
+    r"\s*(?:(?:env|ENV|process\.env)[:.])?([A-Za-z_][A-Za-z0-9_]*)\s*(?:(?::[-=?]?|[-=|?,]|\|\|)\s*([A-Za-z0-9_./:-]*))?\s*"
+)
+"""References with a default as other programs write them: ${NAME:=x}, ${NAME:x}, ${NAME-x}, ${NAME|x}, ${env:NAME}."""
+_TAKEN = ("request.", "response.", "consumer", "claims.", "params.")
 _FORMS = "write ${NAME}, ${NAME:-default} or ${file:path}, and $${ for a literal ${"
 
 
@@ -63,10 +68,20 @@ def _parse(found: re.Match[str]) -> tuple[str, str | None]:
         raise Unfilled(f'"{found[0]}" is not closed', _FORMS)
     parts = _NAME.fullmatch(inner)
     if parts is None:
-        raise Unfilled(f'"{found[0]}" names no variable', _FORMS)
+        raise Unfilled(f'"{found[0]}" names no variable', _meant(inner) or _FORMS)
     if parts[2] is not None and "${" in parts[2]:
         raise Unfilled("a default cannot hold another ${...}")
     return parts[1], parts[2]
+
+
+def _meant(inner: str) -> str:
+    """What to write for a reference in the style of another program; "" for what cannot be told."""
+    if inner.strip().startswith(_TAKEN):
+        return f"a value from a request or its answer is written {{{{ {inner.strip()} }}}}"
+    if inner.lower().startswith("file:"):
+        return f"write ${{file:{inner[5:]}}}"
+    found = _FOREIGN.fullmatch(inner)
+    return "" if found is None else f"write ${{{found[1]}}}" if found[2] is None else f"write ${{{found[1]}:-{found[2]}}}"
 
 
 def conceal(message: str, secrets: tuple[Secret, ...]) -> str:

@@ -58,6 +58,10 @@ Method = Annotated[str, BeforeValidator(method), WithJsonSchema({"enum": list(ME
 HostName = Annotated[str, BeforeValidator(host), WithJsonSchema({"type": "string"})]
 
 
+_EXPRESSION = re.compile(r"^\s*[~^]|\$$|&&|`|\(\.")
+"""What stands in nginx's and Traefik's conditions, and in no match that is meant."""
+
+
 class Match(Settings):
     """`GET /api/v1/leads/{id}`, `/api/v1/**` for all methods, or a mapping."""
 
@@ -76,6 +80,8 @@ class Match(Settings):
         if isinstance(value, str):
             if " " in value.strip() and value.strip().startswith("/"):
                 raise ValueError(f"{kind(value)} is no path: it ends at the blank; one with blanks is written {{path: {kind(value)}}}")
+            if _EXPRESSION.search(value):
+                raise ValueError(f"{kind(value)} is no match; a path is no pattern: write GET /path/{{name}}, or /path/** for all below it")
             first, _, path = value.strip().rpartition(" ")
             return {"methods": [first.strip()], "path": path} if first else {"path": path}
         if not isinstance(value, dict):

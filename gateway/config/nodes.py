@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from gateway.config.shape import close
 from gateway.config.syntax import reworded
 from gateway.errors import ConfigError, Mistake
 
@@ -23,7 +24,8 @@ _ENVIRONMENT, _INCLUDED = "a value from the environment is written ${NAME}", "fi
 TAGS = {"!env": _ENVIRONMENT, "!env_var": _ENVIRONMENT, "!secret": "a secret is written ${file:path}", "!include": _INCLUDED}
 """What to write for tags that other programs give a meaning."""
 # What YAML 1.2.2, section 5.1 does not call printable, without the byte order mark; and the line breaks of YAML 1.1 that no editor shows.
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+# Each by name: to compile the rest of Unicode, and take its complement, would take ten times as long.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
 @dataclass(slots=True)
@@ -132,7 +134,9 @@ class _Composer:
     def alias(self, event: Any) -> Node:
         node = self.anchors.get(event.anchor)
         if node is None:
-            raise self.mistake(event, f"no anchor &{event.anchor} stands above this line", ANCHORS if self.is_included else "")
+            near = close(event.anchor, self.anchors)
+            hint = f"did you mean *{near}?" if near else ANCHORS if self.is_included else ""
+            raise self.mistake(event, f"no anchor &{event.anchor} stands above this line", hint)
         if not isinstance(node, Scalar) and node.is_open:
             raise self.mistake(event, f"*{event.anchor} holds itself")
         return node

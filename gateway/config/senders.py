@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
+from gateway.config import familiar
 from gateway.config.document import Document
 from gateway.config.position import Position
 from gateway.config.shape import nearest
@@ -42,7 +43,9 @@ def senders(document: Document, registry: Senders, folder: FilePath) -> tuple[Se
 def _sender(document: Document, registry: Senders, folder: FilePath, name: str, value: Any) -> SenderEntry | None:
     path = (*PATH, name)
     if name not in registry:
-        document.report(path, f'no sender is called "{name}"', nearest(str(name), list(registry)), at_key=True)
+        meant = familiar.sender(str(name))
+        hint = f'here it is called "{meant}"' if meant in registry else nearest(str(name), list(registry))
+        document.report(path, f'no sender is called "{name}"', hint, at_key=True)
         return None
     try:
         handler = registry.load(name)

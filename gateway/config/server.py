@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import ssl
 from importlib.util import find_spec
 from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic.json_schema import WithJsonSchema
 
 from gateway.config.address import Address, address
+from gateway.config.certificate import usable
 from gateway.config.header import HeaderName, HeaderValue
 from gateway.config.network import Network
 from gateway.config.ports import Admin, Observe
@@ -20,11 +20,6 @@ from gateway.config.settings import At, Duration, File, Many, OneOrMany, Setting
 _SIGNAL = re.compile(r"/v1/(traces|metrics|logs)/?$")
 SECRET = 32
 """Bytes: fewer than those of the digest would make HMAC-SHA256 weaker than it is (RFC 2104, section 3)."""
-
-
-def _no_password() -> str:
-    """Else one is asked for at the terminal."""
-    return ""
 
 
 class ListenerTls(Settings):
@@ -36,16 +31,7 @@ class ListenerTls(Settings):
 
     @model_validator(mode="after")
     def _can_be_used(self) -> Self:
-        for name, file, begin in (("cert", self.cert, b"BEGIN CERTIFICATE"), ("key", self.key, b"PRIVATE KEY")):
-            if begin not in file.read_bytes():
-                what = "certificate" if name == "cert" else "private key"
-                raise At((name,), f"no {what} is in this file; write a PEM file: it has a line with {begin.decode()}")
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.cert, self.key, _no_password)
-        except ssl.SSLError as error:
-            if error.reason == "KEY_VALUES_MISMATCH":
-                raise At(("key",), "this key is not the certificate's; write the one it was made with") from None
-            raise At(("key",), f"the certificate and its key cannot be used ({error.reason}); a key has no password") from None
+        usable(self.cert, self.key)
         return self
 
 

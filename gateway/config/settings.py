@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -19,6 +20,10 @@ _PERCENT = re.compile(rf"({_AMOUNT})\s?%", re.ASCII)
 _RATE = re.compile(rf"({_AMOUNT})\s?/\s?([smhd])", re.ASCII)
 _QUANTITY = re.compile(rf"({_AMOUNT})\s?([A-Za-z]*)", re.ASCII)
 _COMPOUND = re.compile(r"(?:(\d{1,6})d)?\s?(?:(\d{1,6})h)?\s?(?:(\d{1,6})m)?\s?(?:(\d{1,6})s)?", re.ASCII)
+_ISO = re.compile(r"P(?:(\d{1,6})D)?(?:T(?=\d)(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,6})S)?)?", re.ASCII)
+"""ISO 8601, section 5.5.2: PT5M."""
+_CLOCK = re.compile(r"(\d{1,3}):(\d\d):(\d\d)", re.ASCII)
+_WEEKS = re.compile(r"(\d{1,4}) ?(?:w|wk|wks|week|weeks)", re.ASCII | re.IGNORECASE)
 _USERINFO = re.compile(r"(?<=//)[^/@\s]+(?=@)")
 LONGEST = 36_500 * 86400.0
 """Seconds: a hundred years. Longer ones are a slip of the finger, and beyond what the clocks of some systems can wait for."""
@@ -40,10 +45,14 @@ _SPELT = {
 """What people write for a unit, in lower case."""
 
 
+_SPELT_ONE = {word: unit for unit, words in _SPELT.items() if unit in DURATIONS for word in words}
+
+
 class Settings(BaseModel):
     """Frozen, and nothing unknown gets in: a misspelt key is a mistake that is told, never ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    # Most blocks stand in one that is validated with all that is in it: what would validate them alone is built if somebody asks for it.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     shorthand: ClassVar[str] = ""
     """The setting that a bare value stands for: `body_limit: 10MiB` is `body_limit: {max: 10MiB}`."""
@@ -57,12 +66,24 @@ class Settings(BaseModel):
         return value if isinstance(value, dict | BaseModel) or not cls.shorthand else {cls.shorthand: value}
 
 
-class At(ValueError):
+class Told(ValueError):
+    """A mistake whose message knows what is meant, whatever its value looks like elsewhere: `{{ }}` where an expression belongs."""
+
+
+class At(Told):
     """A mistake in one setting that only shows beside others: `path` are the keys that lead there from the block that noticed."""
 
     def __init__(self, path: tuple[str | int, ...], message: str) -> None:
         super().__init__(message)
         self.path = path
+
+
+class Several(Told):
+    """Mistakes below one setting, each with its place."""
+
+    def __init__(self, parts: Sequence[At]) -> None:
+        super().__init__("; ".join(map(str, parts)))
+        self.parts = tuple(parts)
 
 
 def kind(value: Any) -> str:
@@ -102,14 +123,23 @@ def _quantity(value: Any, units: dict[str, Any], noun: str, bare: tuple[str, ...
 
 def _meant(text: str, units: dict[str, Any]) -> str:
     """`15min`, `15M`, `1,5s` and `1h30m` as they are written here; "" when it cannot be told."""
+    if "s" in units and (weeks := _WEEKS.fullmatch(text)) is not None:
+        return f"{7 * int(weeks[1])}d"
     if (match := _QUANTITY.fullmatch(text.replace(",", "."))) is not None:
         word = match[2].lower()
         found = [unit for unit in units if word == unit.lower() or word in _SPELT.get(unit, ())]
         return f"{match[1]}{found[0]}" if found and word else ""
-    compound = _COMPOUND.fullmatch(text) if "s" in units else None
-    if compound is None or not text:
+    if "s" not in units or not text:
         return ""
-    days, hours, minutes, seconds = (int(part or 0) for part in compound.groups())
+    if text.lower() in _SPELT_ONE:
+        return f"1{_SPELT_ONE[text.lower()]}"
+    if (clock := _CLOCK.fullmatch(text)) is not None:
+        parts: tuple[str | None, ...] = (None, *clock.groups())
+    elif (compound := _COMPOUND.fullmatch(text) or _ISO.fullmatch(text)) is not None:
+        parts = compound.groups()
+    else:
+        return ""
+    days, hours, minutes, seconds = (int(part or 0) for part in parts)
     total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
     return f"{total // 60}m" if total % 60 == 0 else f"{total}s"
 
@@ -170,7 +200,7 @@ def file(value: Any, info: ValidationInfo) -> Path:
     if (note := (info.context or {}).get("note")) is not None:
         note(path)
     if value.startswith(("http://", "https://")):
-        raise ValueError(f"{kind(value)} is a URL; a file belongs here, and nothing is fetched")
+        raise ValueError(f"{kind(value)} is a URL; a file belongs here, and nothing is fetched; write the path of a copy")
     if value.startswith("-----BEGIN"):
         raise ValueError("this is what stands in a file; write the path of one that holds it")
     try:

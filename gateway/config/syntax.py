@@ -26,7 +26,7 @@ _LOOKALIKES = {
     "\uff0c": "a plain comma: ','",
 }
 
-_PLACEHOLDER = re.compile(r"(?<![^\s,:{\[])/[^\s,\"'\]}]*\{[^\s,{}]*\}[^\s,\]}]*")
+_PLACEHOLDER = re.compile(r"(?<![^\s,:{\[])(?:https?:/)?/[^\s,\"'\]}]*\{[^\s,{}]*\}[^\s,\]}]*")
 
 _TEMPLATE = re.compile(r"\s*\{%")
 _COMMENT = re.compile(r"(^|\s)(//|/\*)")

@@ -10,10 +10,13 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic.json_schema import WithJsonSchema
 
 from gateway.authority import hostname, is_name_or_ipv4, valid_host
+from gateway.config.certificate import CERTIFICATE, holds, usable
 from gateway.config.settings import Duration, File, OneOrMany, Settings, kind
 from gateway.errors import BadRequest
 
-_BARE = re.compile(r"[A-Za-z][A-Za-z0-9.-]*(:[0-9]{1,5})?")
+_BARE = re.compile(r"(?:[A-Za-z][A-Za-z0-9.-]*|[0-9]{1,3}(?:\.[0-9]{1,3}){3})(?::[0-9]{1,5})?")
+_SLASHES = re.compile(r"(https?)[:/]+([A-Za-z0-9.-]+(?::[0-9]{1,5})?)", re.IGNORECASE)
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+/?")
 _EXAMPLE = "write http://host:port or https://host:port"
 
 
@@ -24,6 +27,8 @@ def target(value: Any) -> str:
     scheme, _, rest = value.partition("://")
     if scheme.lower() not in ("http", "https") or not rest:
         meant = f"write http://{value}" if _BARE.fullmatch(value) else _EXAMPLE
+        if (slashes := _SLASHES.fullmatch(value)) is not None:
+            meant = f"write {slashes[1].lower()}://{slashes[2]}"
         raise ValueError(f"{kind(value)} is no target; {meant}")
     try:
         parts = urlsplit("//" + rest)
@@ -36,6 +41,7 @@ def target(value: Any) -> str:
     if parts.path not in ("", "/") or "?" in rest or "#" in rest:
         raise ValueError(
             "a target holds no path and no query; the path of the request is what goes upstream, and the rewrite plugin changes it"
+            + (f": rewrite: {{add_prefix: {parts.path.rstrip('/')}}}" if _PREFIX.fullmatch(parts.path) else "")
         )
     try:
         authority = valid_host(parts.netloc)
@@ -87,6 +93,10 @@ class UpstreamTls(Settings):
     def _is_pair(self) -> Self:
         if (self.cert is None) != (self.key is None):
             raise ValueError("cert and key belong together; write both")
+        if self.ca is not None:
+            holds("ca", self.ca, CERTIFICATE)
+        if self.cert is not None and self.key is not None:
+            usable(self.cert, self.key)
         return self
 
 

@@ -14,7 +14,7 @@ from gateway.config import familiar, unbuilt
 from gateway.config.belonging import SWITCHES, belongs
 from gateway.config.document import Document
 from gateway.config.position import Path
-from gateway.config.settings import At, Settings
+from gateway.config.settings import At, Settings, Several, Told
 from gateway.config.shape import Shapes, below, close, keys
 from gateway.config.wording import SCALARS, either, expected, foreign, mismatch, words
 
@@ -212,11 +212,17 @@ def _report(one: _Found, document: Document, plugins: Container[str]) -> None:
         document.report(path, "unknown key", _unknown(one, document, plugins), at_key=True)
     else:
         cause = one.error.get("ctx", {}).get("error")
+        if isinstance(cause, Several):
+            for part in cause.parts:
+                why, _, hint = str(part).partition("; ")
+                document.report((*path, *part.path), why, hint)
+            return
         if isinstance(cause, At):
             path = (*path, *cause.path)
         why, hint = words(one.error, document.kind(path), value, keys(one.shapes))
-        hint = _block(one, document) or hint
-        document.report(path, *_instead(why, hint, document, path), at_key=one.at_key)
+        hint = _block(one, document) or _items(one, document) or hint
+        told = (why, hint) if isinstance(cause, Told) else _instead(why, hint, document, path)
+        document.report(path, *told, at_key=one.at_key)
 
 
 def _block(one: _Found, document: Document) -> str:
@@ -233,9 +239,20 @@ def _block(one: _Found, document: Document) -> str:
     return f"write {needed[0]}: before it" if len(needed) == 1 and isinstance(value, list) else ""
 
 
+def _items(one: _Found, document: Document) -> str:
+    """What to write for a mapping of names where a list of blocks with a name belongs: `routes: {login: {...}}`."""
+    value = document.at(one.path)
+    if not isinstance(value, dict) or one.error["type"] not in ("list_type", "tuple_type") or "name" not in keys(below(one.shapes, 0)):
+        return ""
+    first = next((str(name) for name, item in value.items() if isinstance(item, dict)), "")
+    return f"write - name: {first}, and its keys below name" if first and first not in keys(below(one.shapes, 0)) else ""
+
+
 def _unknown(one: _Found, document: Document, plugins: Container[str]) -> str:
     """What to do with an unknown key: a slip of the pen in a key of this place, one of another place, or one we know nothing of."""
     key, known = str(one.path[-1]), keys(one.shapes)
+    if key not in known and (hint := familiar.written(key, known)):
+        return hint
     if meant := familiar.key(key, known):
         return f'here it is called "{meant}"'
     if close(key, known, 0.8) or ":" in key or "=" in key:

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic.json_schema import WithJsonSchema
 
-from gateway.config.settings import OneOrMany, Settings
+from gateway.config.settings import OneOrMany, Settings, Told, kind
 
-Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MEANT = re.compile(rf"[$%]?\{{?({_NAME.pattern})\}}?%?(?:[=!]=?.*)?")
+"""$NAME, %NAME% and NAME=value."""
+
+
+def _variable(value: str) -> str:
+    """A variable's name. Raises ValueError with what is most likely meant."""
+    if _NAME.fullmatch(value) is None:
+        found = _MEANT.fullmatch(value.strip())
+        hint = f"; write {found[1]}: it must be set and not be empty" if found is not None else ""
+        raise Told(f"{kind(value)} is no name of a variable{hint}")
+    return value
+
+
+Variable = Annotated[str, AfterValidator(_variable), WithJsonSchema({"type": "string", "pattern": f"^{_NAME.pattern}$"})]
 
 
 class When(Settings):

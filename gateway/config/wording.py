@@ -91,6 +91,10 @@ def mismatch(noun: str, got: str, value: Any, keys: Sequence[str]) -> Words:
         return why, f"write a space behind the dash{strange}"
     if noun == "a list":
         return why, "write it in brackets, or with a dash on a line of its own"
+    if noun == "a mapping" and isinstance(value, list) and value and not keys:
+        first = value[0].get("name") if isinstance(value[0], dict) else value[0]
+        if isinstance(first, str) and first.isidentifier():
+            return why, f"write {first}: ..., without brackets and without a dash"
     if noun == "a mapping" and keys:
         return why, f"its keys are {', '.join(keys)}" if len(keys) > 1 else f"its key is {keys[0]}"
     if noun == "a mapping" and isinstance(value, list):

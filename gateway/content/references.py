@@ -10,6 +10,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 import jsonschema_rs
 
 from gateway.config.settings import kind
+from gateway.config.shape import close
 from gateway.content.closing import Closing
 from gateway.content.formats import need
 from gateway.content.keywords import misspelt
@@ -18,6 +19,20 @@ from gateway.content.violations import reason
 
 DATA = frozenset({"const", "default", "enum", "example", "examples"})
 """Keywords below which no schema stands."""
+
+
+TYPES = {
+    **{name: name for name in ("array", "boolean", "integer", "null", "number", "object", "string")},
+    "str": "string",
+    "bool": "boolean",
+    "int": "integer",
+    "float": "number",
+    "double": "number",
+    "dict": "object",
+    "map": "object",
+    "list": "array",
+}
+"""The types of JSON Schema, and what they are called elsewhere."""
 
 
 def registry(source: Source, closed: bool) -> jsonschema_rs.Registry:
@@ -41,10 +56,26 @@ def why(error: Any, schema: Any) -> str:
     if not path or not hasattr(error, "kind"):
         return str(error).partition("\n")[0]
     if path[-1] == "type" and not isinstance(found, dict):
-        return f"{kind(found)} is no type; write array, boolean, integer, null, number, object or string"
+        return f"{kind(found)} is no type; {_type_meant(found)}"
     if path[-1] == "format" and isinstance(found, str):
         return f"{kind(found)} is no format that is known here; docs/validation.md lists them"
-    return f"{path[-1]} {reason(error.kind)}, got {kind(found)}"
+    return f"{path[-1]} {reason(error.kind)}, got {kind(found)}{_instead(path[-1], found)}"
+
+
+def _instead(keyword: str | int, found: Any) -> str:
+    """What to write for what people take JSON Schema to be; "" when it cannot be told."""
+    if keyword == "required" and isinstance(found, bool):
+        return "; write required: [NAME, ...] beside properties, not in them"
+    if keyword in ("required", "enum") and isinstance(found, str):
+        return f"; write {keyword}: [{found}]"
+    if keyword == "enum" or not isinstance(found, str):
+        return ""
+    return "; write it without quotes" if found.isdecimal() else ""
+
+
+def _type_meant(found: Any) -> str:
+    meant = (TYPES.get(found.lower()) or close(found, TYPES.values(), 0.8)) if isinstance(found, str) else ""
+    return f"write {meant}" if meant else "write array, boolean, integer, null, number, object or string"
 
 
 def unknown(path: Sequence[str | int], meant: str) -> str:

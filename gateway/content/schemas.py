@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import jsonschema_rs
 from pydantic import BeforeValidator, ValidationInfo
 from pydantic.json_schema import WithJsonSchema
 
-from gateway.config.settings import At, kind
+from gateway.config.settings import At, Several, kind
 from gateway.content.closing import Closing
 from gateway.content.documents import Folder
 from gateway.content.formats import FORMATS
@@ -20,6 +21,7 @@ from gateway.content.violations import Violation, violations
 
 Unknown = Literal["pass", "refuse", "strip"]
 
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
 BACKTRACKS = 100_000
 """Steps of a pattern with look-around; beyond them it does not match. Others take linear time."""
 
@@ -95,11 +97,22 @@ def source(value: Any, info: ValidationInfo) -> Source:
         found = Source(schema, file.as_uri(), folder, schema, file)
     else:
         raise ValueError(f"expected a schema or the path of a file, got {kind(value)}")
+    if found.file is None:
+        _refuse_all(found)
     compiled(found)
     for path, meant in misspelt(found.schema):
-        told = unknown(path, meant)
-        raise At(path, told) if found.file is None else ValueError(f"{folder.where(found.file, path)}: {told}")
+        raise ValueError(f"{folder.where(Path(found.file or ''), path)}: {unknown(path, meant)}")
     return found
+
+
+def _refuse_all(found: Source) -> None:
+    """Raises At, or Several, for what is wrong with a schema that is written in the policy."""
+    parts = [At(path, unknown(path, meant)) for path, meant in misspelt(found.schema)]
+    if not jsonschema_rs.meta.is_valid(found.schema):
+        every = jsonschema_rs.validator_for({"$ref": DIALECT}, validate_formats=True).iter_errors(found.schema)
+        parts += [At(tuple(error.instance_path), why(error, found.schema)) for error in every]
+    if parts:
+        raise parts[0] if len(parts) == 1 else Several(parts)
 
 
 SchemaSource = Annotated[Any, BeforeValidator(source), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]})]

@@ -6,13 +6,17 @@ compiled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Annotated, Any, Final
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError, nodes
 from jinja2.runtime import Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import AfterValidator
+
+from gateway.config.settings import Told
 
 ROOTS: Final[Mapping[str, tuple[str, ...]]] = {
     "request": ("method", "path", "route", "client", "id", "params", "query", "headers", "body"),
@@ -46,8 +50,30 @@ _NODES = (
     nodes.Output, nodes.TemplateData, nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Const, nodes.Filter, nodes.CondExpr, nodes.Concat,
     nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not,
 )  # fmt: skip
+_BARE = re.compile(r"[{$(]*((?:request|response|claims)(?:\.\w+)+)[)}]*")
+"""What is taken, without the braces that take it."""
 LARGEST = 64 << 10
 """Characters that a text may become."""
+
+
+MEANT = {
+    **dict.fromkeys(("json", "data", "payload"), "body"),
+    **dict.fromkeys(("code", "status_code"), "status"),
+    **dict.fromkeys(("res", "resp", "reply"), "response"),
+    **dict.fromkeys(("jwt", "token"), "claims"),
+    "path_params": "params",
+    "args": "query",
+    "cookies": "headers",
+    "req": "request",
+    "user": "consumer",
+    "ip": "client",
+    "url": "path",
+}
+"""What things are called elsewhere."""
+
+
+class Mistaken(Told):
+    """No expression; the message says why, and what may be written."""
 
 
 class Missing(Exception):
@@ -125,7 +151,14 @@ def _parse(text: str) -> nodes.Template:
     try:
         return _ENVIRONMENT.parse(text)
     except TemplateSyntaxError as error:
-        raise ValueError(f'"{text}" is no expression: {error.message}; write {{{{ response.body.email }}}}') from None
+        raise Mistaken(f'"{text}" is no expression: {_why(text, error)}; write it as in {{{{ response.body.email }}}}') from None
+
+
+def _why(text: str, error: TemplateSyntaxError) -> str:
+    """In the words of who writes it: Jinja2's speak of its own insides."""
+    if text.count("{{") > text.count("}}"):
+        return "the }} at its end is missing"
+    return str(error.message).rstrip(".").replace("print statement", "the expression")
 
 
 def _outputs(node: nodes.Node) -> list[nodes.Expr]:
@@ -142,20 +175,32 @@ def _refuse(node: nodes.Node, is_taken_from: bool) -> None:
     """Raises ValueError for what an expression may not do, and for what there never is."""
     if not isinstance(node, _NODES):
         what = type(node).__name__.lower()
-        raise ValueError(f"an expression takes values, and there is no {what} in it; write {{{{ response.body.email }}}}")
+        raise Mistaken(f"an expression takes values, and there is no {what} in it; write {{{{ response.body.email }}}}")
     if isinstance(node, nodes.Filter) and node.name not in FILTERS:
-        raise ValueError(f"there is no filter {node.name} here; there are {', '.join(sorted(FILTERS))}")
+        raise Mistaken(f"there is no filter {node.name} here; {_near(node.name, FILTERS) or 'there are ' + ', '.join(sorted(FILTERS))}")
     if isinstance(node, nodes.Name) and node.name not in ROOTS:
-        raise ValueError(f"there is no {node.name} to take from; there are {', '.join(ROOTS)}")
-    if isinstance(node, nodes.Name) and ROOTS[node.name] and not is_taken_from:
-        raise ValueError(
-            f"{node.name} is too much for a value; take one of {', '.join(f'{node.name}.{name}' for name in ROOTS[node.name])}"
+        raise Mistaken(
+            f"there is no {node.name} to take from; {_near(node.name, ROOTS) or _within(node.name) or 'there are ' + ', '.join(ROOTS)}"
         )
+    if isinstance(node, nodes.Name) and ROOTS[node.name] and not is_taken_from:
+        raise Mistaken(f"{node.name} is too much for a value; take one of {', '.join(f'{node.name}.{name}' for name in ROOTS[node.name])}")
     name = dotted(node)
     root, _, rest = name.partition(".")
     first = rest.partition(".")[0]
     if rest and ROOTS[root] and first not in ROOTS[root]:
-        raise ValueError(f"{root} has no {first}; it has {', '.join(ROOTS[root])}")
+        raise Mistaken(f"{root} has no {first}; {_near(first, ROOTS[root]) or 'it has ' + ', '.join(ROOTS[root])}")
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    """The one of `known` that is meant, as a question; "" when none is near."""
+    found = MEANT.get(word) or next(iter(get_close_matches(word, sorted(known), n=1)), "")
+    return f'did you mean "{found}"?' if found in known else ""
+
+
+def _within(word: str) -> str:
+    """Where a name stands that is written without what it is part of; "" when nowhere."""
+    found = [f"{root}.{word}" for root, inner in ROOTS.items() if word in inner]
+    return f"write {' or '.join(found)}" if found else ""
 
 
 def dotted(node: nodes.Node) -> str:
@@ -172,6 +217,8 @@ def dotted(node: nodes.Node) -> str:
 
 def _expression(value: str) -> str:
     Expression(value)
+    if (bare := _BARE.fullmatch(value.strip())) is not None:
+        raise Mistaken(f'"{value}" is a text of these letters; write {{{{ {bare[1]} }}}} for what it names')
     return value
 
 

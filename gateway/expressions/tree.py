@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
-from gateway.expressions.language import Expression, Missing
+from gateway.config.settings import At, Several
+from gateway.expressions.language import Expression, Missing, Mistaken
 
 Fill = Callable[[Mapping[str, Any], list[str]], Any]
 
@@ -76,8 +77,28 @@ def _known(value: Any, later: object) -> Any:
 
 
 def _are_expressions(value: dict[str, Any]) -> dict[str, Any]:
-    Tree(value)
+    parts: list[At] = []
+    for path, text in _placed(value):
+        try:
+            Expression(text)
+        except Mistaken as error:
+            parts.append(At(path, str(error)))
+    if parts:
+        raise parts[0] if len(parts) == 1 else Several(parts)
     return value
+
+
+def _placed(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every text in a value, and the keys that lead to it."""
+    match value:
+        case str():
+            yield path, value
+        case dict():
+            for key, item in value.items():
+                yield from _placed(item, (*path, key))
+        case list() | tuple():
+            for n, item in enumerate(value):
+                yield from _placed(item, (*path, n))
 
 
 Data = Annotated[dict[str, Any], AfterValidator(_are_expressions)]

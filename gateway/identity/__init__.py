@@ -7,8 +7,8 @@ from gateway.identity.basic import Basic, BasicSettings
 from gateway.identity.forwarding import Forward, Forwarding
 from gateway.identity.jwt import Jwt, JwtSettings
 from gateway.identity.method import Identity, Method, Refusal
-from gateway.identity.networks import Networks, listed
 from gateway.identity.requirement import Requirement, Unmet
+from gateway.networks import Networks, listed
 
 __all__ = [
     "ApiKey",

@@ -41,6 +41,21 @@ def _text(value: Any) -> Any:
     return "" if value is None else value
 
 
+def _no_url(value: Any) -> Any:
+    if isinstance(value, str) and _URL.fullmatch(value):
+        raise ValueError(f"a file belongs here; write jwks_url: {value}")
+    return value
+
+
+def _claim(value: Any) -> Any:
+    """Raises ValueError for groups themselves, which stand one level above."""
+    if isinstance(value, list):
+        raise ValueError(
+            "this names the claim that lists groups, as in roles; groups that are asked for stand in authenticate: {groups: [...]}"
+        )
+    return value
+
+
 class JwtSettings(Settings):
     """Signed tokens, in `Authorization: Bearer` or in a cookie. One of secret, key, jwks and jwks_url says how they are verified."""
 
@@ -52,7 +67,9 @@ class JwtSettings(Settings):
         description="The secret shared with the issuer, for HS256 and the like: 32 random bytes or more. An empty one verifies nothing.",
     )
     key: File | None = Field(None, description="The issuer's public key, a PEM file; read again when it changes.")
-    jwks: File | None = Field(None, description="The issuer's public keys, a JWKS file; read again when it changes.")
+    jwks: Annotated[File | None, BeforeValidator(_no_url)] = Field(
+        None, description="The issuer's public keys, a JWKS file; read again when it changes."
+    )
     jwks_url: Annotated[str, AfterValidator(_url)] | None = Field(
         None, description="Where the issuer publishes its keys. They are fetched beside the requests."
     )
@@ -61,7 +78,7 @@ class JwtSettings(Settings):
     require: Many[str] = Field(("exp",), description="Claims that a token must have.")
     leeway: Duration = Field(0.0, ge=0, le=300, description="By how much the issuer's clock may differ, as in 30s; at most 5m.")
     consumer: str = Field("sub", min_length=1, description="The claim that names the consumer; a token without it is refused.")
-    groups: str | None = Field(
+    groups: Annotated[str | None, BeforeValidator(_claim)] = Field(
         None,
         min_length=1,
         description="The claim that lists groups, as in roles, scope or realm_access.roles: a list, or one text of words.",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.config.jobs import FILE, JobsSettings
 from gateway.config.store import StoreSettings
@@ -19,15 +19,14 @@ from gateway.jobs.handler import JobHandler
 from gateway.jobs.machine import Backoff
 from gateway.jobs.measures import Measures
 from gateway.jobs.queue import Keeper, NoJobs, Queue
-from gateway.jobs.redis.store import RedisJobs
 from gateway.jobs.runner import Runner, Work
-from gateway.jobs.spooling import Spooling
-from gateway.jobs.sqlite.database import Database
-from gateway.jobs.sqlite.spool import Spool
 from gateway.jobs.sqlite.store import SqliteJobs
 from gateway.outbound import Outbound
 from gateway.plugin import Metrics
 from gateway.store.redis import address
+
+if TYPE_CHECKING:
+    from gateway.jobs.spooling import Spooling
 
 log = logging.getLogger("gateway.jobs")
 
@@ -81,6 +80,11 @@ class JobService:
         if store is not None or place.redis is None:
             self.store = keeper = store or SqliteJobs(place.path)
         else:
+            from gateway.jobs.redis.store import RedisJobs  # for policies that name a Redis, as the spool before it
+            from gateway.jobs.spooling import Spooling
+            from gateway.jobs.sqlite.database import Database
+            from gateway.jobs.sqlite.spool import Spool
+
             self.store = redis = RedisJobs(place.redis)
             self._spooling = keeper = Spooling(redis, Spool(Database(place.path), settings.spool_max), measures)
         self._keeper = Counted(keeper, measures)

@@ -30,20 +30,25 @@ def ports(bound: ServerSettings, now: Callable[[], Admin | None], control: Contr
     return opened
 
 
+def observe_port(where: str, named: str, control: Control) -> Port:
+    """One to read from; `named` says where its address was written. Raises OSError that says which one cannot be had."""
+    return _port("observe", where, named, observe.ENDPOINTS, None, control)
+
+
 def _opened(bound: ServerSettings, now: Callable[[], Admin | None], control: Control) -> Iterator[Port]:
     if bound.observe is not None:
-        yield _port("observe", bound.observe.address, observe.ENDPOINTS, None, control)
+        yield observe_port(bound.observe.address, "server.observe", control)
     if bound.admin is not None:
         settings = bound.admin
-        yield _port("admin", settings.address, admin.ENDPOINTS, lambda: _token(settings, now()), control)
+        yield _port("admin", settings.address, "server.admin", admin.ENDPOINTS, lambda: _token(settings, now()), control)
 
 
-def _port(name: str, where: str, endpoints: Endpoints, token: Callable[[], str | None] | None, control: Control) -> Port:
+def _port(name: str, where: str, named: str, endpoints: Endpoints, token: Callable[[], str | None] | None, control: Control) -> Port:
     host, port = address(where)
     try:
         return Port(name, (host, port), endpoints, Guard(host, token), control)
     except OSError as error:
-        raise OSError(f"cannot listen on {where} (server.{name}): {error.strerror or error}") from error
+        raise OSError(f"cannot listen on {where} ({named}): {error.strerror or error}") from error
 
 
 def _token(bound: Admin, now: Admin | None) -> str | None:

@@ -42,9 +42,9 @@ class Explanation:
     request: Request
     client: str  # the address the policy sees, after trusted_proxies
     refusal: GatewayError | None  # the front's own, of a request that never reaches a route or a plugin
-    target: str  # canonical; "" when refused
+    target: str  # canonical; "" when refused, or not to be understood
     choice: Choice
-    failure: GatewayError | None  # 404 or 405, when no route takes it
+    failure: GatewayError | None  # 404 or 405, when no route takes it; 400 of a target that cannot be understood
     steps: tuple[Step, ...]
     onward: Onward | None
 
@@ -57,9 +57,10 @@ class _Reading(App):
         self.running = Running()
         self.metrics = Metrics()  # what is only read does not count
         self.exchange: Exchange | None = None
+        self.failure: Exception | None = None  # of the exchange, before anything was done with it
 
     def find(self, ex: Exchange) -> Pipeline:
-        self.exchange = ex
+        self.exchange, self.failure = ex, ex.failure
         return Pipeline(())
 
 
@@ -91,8 +92,9 @@ async def explain_by(app: App, request: Request) -> Explanation:
     if ex.stream is not None:
         ex.body_at_hand = ex.stream.take()
     client, target = ex.client, ex.target
-    ex.failure = None  # the reading ended as a 404 of its own
-    choice = await asyncio.to_thread(choose, app.routes, ex)  # thousands of routes take a while
+    ex.failure = reading.failure  # the reading ended as a 404 of its own
+    is_routed = ex.failure is None
+    choice = await asyncio.to_thread(choose, app.routes, ex) if is_routed else Choice(None, ())  # thousands of routes take a while
     pipeline = App.find(app, ex)
     failure = ex.failure if isinstance(ex.failure, GatewayError) else None
     secrets = app.policy.secrets(ex.route)

@@ -174,7 +174,7 @@ class Connection(asyncio.Protocol):
                 rest = self._read_body(self._body, rest)
             if expects and not stream.total and not stream.ended:
                 stream.started = self._continue
-        is_broken = ex.stream is not None and ex.stream.failed
+        is_broken = ex.failure is not None or (ex.stream is not None and ex.stream.failed)
         self._begin(ex, message.version[1] == 0, not message.should_close and not is_broken, token)
         return rest
 

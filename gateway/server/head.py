@@ -14,7 +14,7 @@ from gateway.errors import BadRequest, ExpectationFailed, HeadTooLarge, TargetTo
 from gateway.exchange import Exchange, Headers
 from gateway.server.forwarding import Claims, Client, Forwarding
 from gateway.server.known import Known
-from gateway.target import canonical
+from gateway.target import Target, canonical
 from gateway.wire import Names
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -105,7 +105,7 @@ class HeadReader:
     def again(self, data: bytes, known: Known) -> tuple[Exchange, int] | None:
         """The exchange of a head that differs from a known one in what that leaves open, and where it ends; None: read it the long way.
 
-        Clients repeat themselves: only the line is read, by a grammar narrower than llhttp's. Raises BadRequest.
+        Clients repeat themselves: only the line is read, by a grammar narrower than llhttp's.
         """
         line_end = data.find(b"\r\n")
         if not data.startswith(known.first, line_end):
@@ -122,7 +122,10 @@ class HeadReader:
         method = line[1].decode()
         if method not in self._methods:
             return None
-        target = canonical(line[2].decode(), known.host)
+        try:
+            target = canonical(line[2].decode(), known.host)
+        except BadRequest:
+            return None
         headers = known.fields.headers.copy()
         added = ""
         for name, value in zip(known.names, values, strict=True):
@@ -143,7 +146,8 @@ class HeadReader:
     ) -> tuple[Exchange, bool, bool, Known | None, str | None]:
         """The exchange, whether its body is chunked, whether its client waits for a 100, what may be known from now on, a debug token.
 
-        `before`: what is known of the request before. Raises what refuses it.
+        `before`: what is known of the request before. Raises what refuses it; but a target that cannot be understood is the exchange's
+        `failure`, and its path then is as sent, for the log: the rest of it is sound, and what it is told goes the way of all replies.
         """
         version = message.version
         if version is not HttpVersion11 and version is not HttpVersion10:
@@ -170,7 +174,11 @@ class HeadReader:
             else:
                 special = special or []
                 special.append((kind, field[0], field[1]))
-        target = canonical(message.path, host)
+        failure: BadRequest | None = None
+        try:
+            target = canonical(message.path, host)
+        except BadRequest as error:
+            target, failure = Target("", _readable(message.path), ""), error
         ex = Exchange(method, target.target, target.path, target.query, None, host=host, started=self._clock(), body_limit=self._body)  # type: ignore[arg-type]
         chunked = expects = False
         claims: Claims | None = None
@@ -186,13 +194,19 @@ class HeadReader:
         fields += client.fields
         ex.headers = Headers(fields)
         ex.has_raw_bytes = not head.isascii()
+        ex.failure = failure
         known = None
-        is_plain = ex.content_length is None and not (chunked or expects or message.upgrade or message.should_close)
+        is_plain = failure is None and ex.content_length is None and not (chunked or expects or message.upgrade or message.should_close)
         if is_plain and version is HttpVersion11 and token is None:
             known = Known(head[head.index(b"\r\n") :], ex, client)
             if before is not None:
                 known.learn(before, _varies_alone)
         return ex, chunked, expects, known, token
+
+
+def _readable(target: str) -> str:
+    """The path of a target that has no other form; bytes that are no text are `?`."""
+    return target.partition("?")[0].encode(errors="replace").decode()
 
 
 def _check_line(head: bytes) -> None:

@@ -71,7 +71,7 @@ class Operations:
         running = self._front.app.running
         state = "draining" if running.draining else "running"
         told = {"worker": 0, "pid": os.getpid(), "state": state, "uptime": self._uptime(), "in_flight": self._policies.exchanges}
-        return [told | {"jobs": self._front.app.jobs_active}]
+        return [told | {"jobs": self._policies.jobs}]
 
     async def policy(self, arguments: Arguments) -> Any:
         """The policy in force, without its secrets."""

@@ -58,9 +58,9 @@ def bound(policy: Policy) -> dict[str, str]:
 
 
 def refused(policy: Policy, before: Mapping[str, str]) -> tuple[str, ...]:
-    """What of the policy does not apply to a process that was started with what was `bound` `before`."""
+    """What of the policy does not apply to a process that was started with what was `bound` `before`; what is not in there is no matter."""
     why = "only a restart changes this; the old value stays, all else was applied"
-    return tuple(str(policy.mistake(NEEDS_RESTART[name], why)) for name, value in bound(policy).items() if before[name] != value)
+    return tuple(str(policy.mistake(NEEDS_RESTART[name], why)) for name, value in bound(policy).items() if before.get(name, value) != value)
 
 
 @dataclass(frozen=True, slots=True)

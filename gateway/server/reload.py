@@ -38,7 +38,8 @@ class Taker(Protocol):
 class Reloader:
     """`run` until cancelled, then `stop`. `state` tells how the reloads went."""
 
-    def __init__(self, taker: Taker, state: State, record: Record, revisions: Revisions, watch: bool = True) -> None:
+    def __init__(self, taker: Taker, state: State, record: Record | None, revisions: Revisions | None, watch: bool = True) -> None:
+        """Without `record` and `revisions` nothing is kept on disk."""
         self._taker = taker
         self.state = state
         self._record = record
@@ -84,13 +85,14 @@ class Reloader:
 
     def stop(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
-        self._record.close()
+        if self._record is not None:
+            self._record.close()
 
     async def reload(self) -> Reload:
         """Never raises: the old policy stays, and that it does is told in the log, by readiness, and in the record."""
         begun = monotonic()
         self.state = replace(self.state, begun=self.state.begun + 1)
-        await self._in_thread(self._record.write, self.state)
+        await self._write()
         reading = await self._taker.take()
         if self._watch is not None:
             self._watch = Watch(reading.files)
@@ -102,7 +104,7 @@ class Reloader:
         log.error("the policy was not reloaded, the old one stays: %d mistake%s", len(last.mistakes), "s" * (len(last.mistakes) != 1))
         for mistake in last.mistakes:
             log.error("%s", mistake)
-        await self._in_thread(self._record.write, self.state)
+        await self._write()
         return last
 
     async def _succeeded(self, reading: Reading, last: Reload) -> Reload:
@@ -110,17 +112,25 @@ class Reloader:
         self.state = replace(self.state, ended=self.state.begun, revision=revision, last=last)
         for refused in last.refused:
             log.warning("%s", refused)
-        log.info("the policy was reloaded in %.3f s: revision %d, %d routes", last.seconds, revision, reading.routes)
-        await self._in_thread(self._record.write, self.state)
+        kept = f"revision {revision}, " if revision else ""
+        log.info("the policy was reloaded in %.3f s: %s%d routes", last.seconds, kept, reading.routes)
+        await self._write()
         return last
 
     def _begin(self, reading: Reading) -> None:
-        self._record.open()
-        self.state = replace(self.state, revision=self._keep(reading))
-        self._record.write(self.state)
+        if self._record is not None:
+            self._record.open()
+            self.state = replace(self.state, revision=self._keep(reading))
+            self._record.write(self.state)
+
+    async def _write(self) -> None:
+        if self._record is not None:
+            await self._in_thread(self._record.write, self.state)
 
     def _keep(self, reading: Reading) -> int:
         """The number of the policy's revision; 0 when it cannot be kept, which is said once."""
+        if self._revisions is None:
+            return 0
         try:
             return self._revisions.keep(reading.texts, reading.routes)
         except OSError as error:
@@ -133,6 +143,7 @@ class Reloader:
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(call, *arguments))
 
 
-def reloader(taker: Taker, policy: Path, folder: Path, *, watch: bool) -> Reloader:
-    """One that keeps its state in `folder`."""
-    return Reloader(taker, State.of(policy), Record(folder), Revisions(folder), watch)
+def reloader(taker: Taker, policy: Path, folder: Path | None, *, watch: bool) -> Reloader:
+    """One that keeps its state in `folder`, if there is one."""
+    record, revisions = (None, None) if folder is None else (Record(folder), Revisions(folder))
+    return Reloader(taker, State.of(policy), record, revisions, watch)

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from time import monotonic
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
-from gateway.server.front import Front
+from gateway.app import App
 from gateway.state.record import State
 from gateway.telemetry.metrics.families import Counter, Metrics
 from gateway.telemetry.watchdog import Watchdog
@@ -25,10 +26,20 @@ STORE = {
 CONNECTION = ("http.connection.state", "server.address", "server.port")
 
 
+class Sampled(Protocol):
+    """The front; or who runs jobs alone, and has no connections."""
+
+    @property
+    def app(self) -> App: ...
+
+    @property
+    def connections(self) -> int: ...
+
+
 class Sampler:
     """`start` and `stop` in the event loop whose lag it measures. A look costs some microseconds, whatever the traffic."""
 
-    def __init__(self, front: Front, reloads: Callable[[], State] | None) -> None:
+    def __init__(self, front: Sampled, reloads: Callable[[], State] | None) -> None:
         """`reloads`: how they went, where this process is the one to count them."""
         self._front = front
         self._timer: asyncio.TimerHandle | None = None
@@ -123,7 +134,7 @@ class Sampler:
 class CacheSampler:
     """How full the cache is. A reload may begin another, whose counts begin anew."""
 
-    def __init__(self, front: Front) -> None:
+    def __init__(self, front: Sampled) -> None:
         self._front = front
         metrics = front.app.metrics
         self._bytes = metrics.gauge("gateway.cache.memory", "Bytes of stored answers in memory.", unit="By").bind()

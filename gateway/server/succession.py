@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
+from typing import Protocol
 
 from gateway.app import App
 from gateway.config.kept import Kept
 from gateway.config.policy import Policy
 from gateway.running import Running
 from gateway.server.compile import Compiler, keep, told, undisturbed
-from gateway.server.front import Front
 from gateway.server.reading import Reading, refused
 from gateway.telemetry.levels import follow
 
@@ -21,12 +21,22 @@ START = 30.0  # seconds for the plugins of a new policy to start
 SLICE, PAUSE = 0.002, 0.002  # seconds at a time in which what a replaced policy was made of goes, and between two of them
 
 
+class Holder(Protocol):
+    """Who goes by the policy in force: a front, or who runs jobs alone."""
+
+    @property
+    def app(self) -> App: ...
+
+    def adopt(self, app: App) -> None:
+        """Go by this one from now on."""
+
+
 class Succession:
     """`prepare`, then `commit` or `abandon`; `stop` at the end of the process."""
 
-    def __init__(self, front: Front, compiler: Compiler, bound: Mapping[str, str]) -> None:
+    def __init__(self, holder: Holder, compiler: Compiler, bound: Mapping[str, str]) -> None:
         """`bound`: what the process was started with, of the settings that need a restart."""
-        self._front = front
+        self._holder = holder
         self._compiler = compiler
         self._bound = bound
         self._thread = ThreadPoolExecutor(1, "policy")
@@ -37,7 +47,7 @@ class Succession:
     @property
     def read(self) -> Reading:
         """Of the policy in force, when nothing newer was prepared yet."""
-        return Reading.of(self._front.app.policy, self._compiler.files)
+        return Reading.of(self._holder.app.policy, self._compiler.files)
 
     @property
     def prepared(self) -> Policy | None:
@@ -47,7 +57,12 @@ class Succession:
     @property
     def exchanges(self) -> int:
         """Under way, by the policy in force and by those that were replaced."""
-        return self._front.app.running.exchanges + sum(running.exchanges for running in self._replaced)
+        return self._holder.app.running.exchanges + sum(running.exchanges for running in self._replaced)
+
+    @property
+    def jobs(self) -> int:
+        """As `exchanges`."""
+        return self._holder.app.running.jobs_active + sum(running.jobs_active for running in self._replaced)
 
     async def take(self) -> Reading:
         """The newer policy in place, whole; or with its mistakes told, and all as it was."""
@@ -65,7 +80,7 @@ class Succession:
         with undisturbed():
             try:
                 loop = asyncio.get_running_loop()
-                app = await loop.run_in_executor(self._thread, self._compiler.compile, self._front.app, kept)
+                app = await loop.run_in_executor(self._thread, self._compiler.compile, self._holder.app, kept)
             except (Exception, SystemExit) as error:
                 mistakes = told(error)
             else:
@@ -81,16 +96,16 @@ class Succession:
         """Put what was prepared in place. No await here: no request sees half of it."""
         app, self._next = self._next, None
         assert app is not None, "there is something prepared"
-        before = self._front.app.running
-        self._let_go(self._front.app)
+        before = self._holder.app.running
+        self._let_go(self._holder.app)
         app.running.succeed(before)
-        self._front.adopt(app)
+        self._holder.adopt(app)
         self._replaced[before] = asyncio.create_task(self._end(before))
         follow(app.policy.telemetry.log.level)
 
     async def abandon(self, *, is_stale: bool = True) -> None:
         """Stop what was prepared, if anything. `is_stale`: a newer policy was refused, and readiness is to tell."""
-        self._front.app.running.is_stale |= is_stale
+        self._holder.app.running.is_stale |= is_stale
         app, self._next = self._next, None
         if app is not None:
             await app.stop()
@@ -113,9 +128,9 @@ class Succession:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _end(self, running: Running) -> None:
-        """Stop what a replaced policy has running when its last exchange, stream or WebSocket has ended."""
+        """Stop what a replaced policy has running when its last exchange, stream, WebSocket or job has ended."""
         # Asked now and then: an event would cost something for each exchange.
-        while running.exchanges:  # noqa: ASYNC110
+        while running.is_busy:  # noqa: ASYNC110
             await asyncio.sleep(LAST_EXCHANGE)
         await running.stop()
         del self._replaced[running]

@@ -122,10 +122,10 @@ class Worker:
             due = monotonic() + BEAT
             await asyncio.sleep(BEAT)
             if self._is_started:
-                front, lag = self.serving.front, max(0.0, monotonic() - due)
-                is_ready, in_flight = front.app.running.is_ready(), self.serving.policies.exchanges
+                front, policies, lag = self.serving.front, self.serving.policies, max(0.0, monotonic() - due)
+                is_ready = front.app.running.is_ready()
                 self._channel.tell(
-                    "beat", asdict(Beat(is_ready, in_flight, front.connections, round(lag, 4), _memory(), front.app.jobs_active))
+                    "beat", asdict(Beat(is_ready, policies.exchanges, front.connections, round(lag, 4), _memory(), policies.jobs))
                 )
 
     async def start(self, arguments: Arguments) -> None:

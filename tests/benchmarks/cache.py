@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from time import thread_time_ns
 from typing import Any
 
-from gateway.caching import decide, whole
+from gateway.caching.answering import whole
+from gateway.caching.deciding import decide
 from gateway.caching.memory import MemoryCache
 from gateway.caching.record import Record
 from gateway.caching.wishes import Wishes

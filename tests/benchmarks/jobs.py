@@ -1,11 +1,13 @@
 """What jobs cost: `python -m tests.benchmarks.jobs [FOLDER]`. A Valkey of its own is started; the file lies in FOLDER: measure your disk.
 
-CPU is that of this process, which enqueues, claims, runs and finishes; Valkey has its own.
+CPU is that of this process, which enqueues, claims, runs and finishes; Valkey has its own. What a request pays is measured of a gateway
+that is a process of its own, by one client on one connection: a POST whose answer fires a job, and the same without, in turns.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import statistics
 import sys
@@ -26,11 +28,33 @@ from gateway.jobs.sqlite.store import SqliteJobs
 from gateway.store.redis.address import parse
 from gateway.telemetry.metrics.families import Metrics
 from gateway.testing import host
+from tests.server.process import running
 from tests.store.servers import Server
 
 PAYLOAD = {"to": "ada@example.com", "template": "welcome", "data": {"name": "Ada", "lead": 42}}
 JOBS = 5000
+BODY = 37
+"""Bytes of the answer below."""
 IDLE = 5.0
+REQUESTS = 3000
+POLICY = """
+version: 1
+server: {{listen: "127.0.0.1:0", timeouts: {{lame_duck: 0s}}}}
+jobs:
+  path: gateway.db
+  url: "{url}"
+  workers: separate
+  senders: {{email: {{url: "outbox:outbox", from: "Ada <ada@example.com>", templates: templates}}}}
+routes:
+  - name: fires
+    match: POST /fires
+    plugins:
+      - enqueue: {{job: email, to: "{{{{ response.body.email }}}}", template: welcome, data: {{id: "{{{{ response.body.id }}}}"}}}}
+      - respond: &created {{status: 201, content_type: application/json, body: '{{"id": 1, "email": "ada@example.com"}}'}}
+  - name: plain
+    match: POST /plain
+    plugins: [respond: *created]
+"""
 
 
 class Nothing(JobHandler[SenderSettings]):
@@ -93,6 +117,34 @@ async def idle(store: JobStore) -> float:
     return used / IDLE * 100
 
 
+async def before_reply(folder: Path, url: str) -> tuple[float, float]:
+    """Milliseconds at the median of a request that fires a job, and of one that does not."""
+    took: dict[str, list[float]] = {"fires": [], "plain": []}
+    (folder / "templates").mkdir(exist_ok=True)
+    for part in ("subject.txt", "txt"):
+        (folder / f"templates/welcome.{part}").write_text("Lead {{ id }}")
+    async with running(POLICY.format(url=url), folder) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        for n in range(2 * REQUESTS):
+            name = ("fires", "plain")[n % 2]
+            begun = time.perf_counter()
+            writer.write(f"POST /{name} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n".encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(BODY)
+            took[name].append((time.perf_counter() - begun) * 1000)
+            assert head.startswith(b"HTTP/1.1 201")
+            await asyncio.sleep(0.001)
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+    return statistics.median(took["fires"]), statistics.median(took["plain"])
+
+
+async def paid(name: str, folder: Path, url: str) -> None:
+    fires, plain = await before_reply(folder, url)
+    print(f"{name}: a request that fires a job takes {fires - plain:.2f} ms more at the median ({plain:.2f} without)")
+
+
 async def measure(name: str, make: Callable[[], JobStore]) -> None:
     store = make()
     await store.start()
@@ -108,9 +160,11 @@ async def measure(name: str, make: Callable[[], JobStore]) -> None:
 
 async def main(folder: Path) -> None:
     logging.disable()
+    await paid("SQLite", folder, "sqlite://")
     await measure("SQLite", lambda: SqliteJobs(folder / "jobs.db"))
     server = Server(folder, "valkey", "--appendonly", "yes", "--appendfsync", "everysec").start()
     try:
+        await paid("Valkey", folder, server.url)
         await measure("Valkey", lambda: RedisJobs(parse(server.url)))
     finally:
         server.kill()

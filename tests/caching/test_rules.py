@@ -219,14 +219,31 @@ def test_jitter_only_shortens(chance: float) -> None:
 def test_a_304_takes_the_place_of_all_fields_of_its_names_and_no_others(fields: list[tuple[str, str]]) -> None:
     """RFC 9111, section 3.2."""
     record = Record(
-        200, (("A", "old"), ("B", "old"), ("C", "old"), ("Content-Encoding", "old")), Entity(b""), made=NOW, stored=NOW, fresh_until=NOW
+        200, (("A", "old"), ("B", "old"), ("C", "old"), ("Content-Encoding", "gzip")), Entity(b""), made=NOW, stored=NOW, fresh_until=NOW
     )
     found = refreshed(record, Request(Headers(), NOW, 0), Reply(304, Headers(fields)), NOW, Rule(ttl=60.0))
     assert isinstance(found, Draft)
     for name in ("A", "B", "C", "ETag", "Cache-Control"):
         sent = [value for key, value in fields if key == name]
         assert [value for key, value in found.fields if key == name] == (sent or (["old"] if name in "ABC" else []))
-    assert ("Content-Encoding", "old") in found.fields
+    assert ("Content-Encoding", "gzip") in found.fields
+
+
+@pytest.mark.parametrize(("stored", "said", "is_updated"), [
+    ("Content-Encoding: a", "Content-Encoding: b", True),  # section 3.2: all that nothing here depends upon
+    ("Content-Encoding: a", "Content-Encoding: gzip", False),
+    ("Content-Encoding: a, BR", "Content-Encoding: b", False),
+    ("A: 1", "Content-Encoding: gzip", False),  # as an origin says that would have compressed a 200
+    ("Content-Range: a", "Content-Range: b", True),
+    ("A: 1", "Content-Range: bytes 0-1/9", False),
+    ("A: 1", "Content-Length: 9", False),
+])  # fmt: skip
+def test_a_304_does_not_make_the_body_something_else(stored: str, said: str, is_updated: bool) -> None:
+    before, after = tuple(stored.split(": ", 1)), tuple(said.split(": ", 1))
+    record = Record(200, ((before[0], before[1]),), Entity(b"body"), made=NOW, stored=NOW, fresh_until=NOW)
+    found = refreshed(record, Request(Headers(), NOW, 0), Reply(304, Headers([(after[0], after[1])])), NOW, Rule(ttl=60.0))
+    assert isinstance(found, Draft)
+    assert (after in found.fields, before in found.fields) == (is_updated, not is_updated or before[0] != after[0])
 
 
 # Vary and variants
@@ -239,6 +256,21 @@ def test_preferences_in_any_order_and_any_space_are_the_same(members: list[str],
     one = Headers([("Accept-Language", ",".join(members))])
     two = Headers([("accept-language", f" {' ,  '.join(other)} ".replace(";", " ; "))])
     assert normalised("accept-language", one) == normalised("accept-language", two)
+
+
+@pytest.mark.parametrize(("one", "other", "is_same"), [
+    ("de", "de;q=1", True),
+    ("de;Q=1.000, en;q=0.50", "en;q=0.5,de", True),
+    ("en;q=0.0", "en;q=0.", True),
+    ("en", "en;q=0", False),
+    ("en;q=0.5", "en;q=0.05", False),
+    ("text/html;level=1;q=1", "text/html;level=1", True),
+    ("en;q=1.5", "en", False),  # no weight
+])  # fmt: skip
+def test_weights_are_numbers(one: str, other: str, is_same: bool) -> None:
+    """RFC 9110, section 12.4.2."""
+    found, wanted = [normalised("accept", Headers([("Accept", value)])) for value in (one, other)]
+    assert (found == wanted) == is_same
 
 
 @pytest.mark.parametrize(("fields", "names"), [

@@ -37,7 +37,7 @@ CASES: dict[str, list[str]] = {
     "origin": ["GET", "/leads", "-H", "Origin: https://app.example.com"],
     "other_origin": ["GET", "/leads", "-H", "Origin: https://evil.example"],
     "preflight": ["OPTIONS", "/leads", "-H", "Origin: https://app.example.com", "-H", "Access-Control-Request-Method: GET"],
-    "refused": ["GET", "/leads/%2e%2e%2fadmin"],
+    "no_target": ["GET", "/leads/%2e%2e%2fadmin"],
     "refused_method": ["TRACE", "/leads"],
     "behind_a_proxy": ["GET", "/leads", "--client", "10.0.0.1", "-H", "X-Forwarded-For: 203.0.113.7, 10.0.0.2"],
     "untrusted_proxy": ["GET", "/leads", "-H", "X-Forwarded-For: 203.0.113.7"],

@@ -44,8 +44,10 @@ UNSEEN = {
     "where a store is, inside a text": ("store_host", "store_sentinel", "store_url", "store_url_host"),
     "that a number is in range, inside a text": ("server_listen_ports", "settings_century", "upstream_numbers"),
     "what a text means elsewhere": (
-        "cors_origins", "route_express", "route_flask", "route_patterns", "security_headers_hsts", "telemetry_endpoint",
+        "cors_origins", "route_express", "route_flask", "route_patterns", "security_headers_hsts", "settings_networks",
+        "telemetry_endpoint",
     ),
+    "what an expression, a path or a schema within the policy says": ("expression_meant", "settings_rewrite", "settings_schema_all"),
     "how a number is written": ("settings_exponent",),
     "what a plugin's code is": ("entry_files", "entry_observe"),
     "what the environment and files hold": (
@@ -53,7 +55,7 @@ UNSEEN = {
     ),
     "other files": (
         "include_alias", "include_cycle", "include_free", "include_itself", "include_keys", "include_missing", "include_names",
-        "include_shapes", "include_syntax", "include_twice", "settings_files",
+        "include_shapes", "include_syntax", "include_twice", "settings_files", "upstream_tls_files",
     ),
 }  # fmt: skip
 """Broken policies whose mistakes no schema can see, and why."""

@@ -15,7 +15,7 @@ PAGE = (DEPLOY / "README.md").read_text()
 def test_every_file_is_listed() -> None:
     files = {str(file.relative_to(DEPLOY)) for file in DEPLOY.rglob("*") if file.is_file()}
     files = {name for name in files if name != "README.md" and "/provisioning/" not in name}
-    assert files == set(re.findall(r"\]\(((?:\w+/)?[\w.]+)\)", PAGE))
+    assert files == set(re.findall(r"\]\(((?:\w+/)?[\w.-]+)\)", PAGE))
 
 
 def test_the_times_are_those_of_the_files() -> None:

@@ -83,15 +83,15 @@ def noted(folder: Path, word: str = "done") -> list[str]:
     return [line.split()[0] for line in lines if line.endswith(word)]
 
 
-async def spawned(command: str, folder: Path) -> GatewayProcess:
-    arguments = (sys.executable, "-m", "gateway", command, str(folder / "gateway.yaml"))
+async def spawned(command: str, folder: Path, *options: str) -> GatewayProcess:
+    arguments = (sys.executable, "-m", "gateway", command, *options, str(folder / "gateway.yaml"))
     return GatewayProcess(await asyncio.create_subprocess_exec(*arguments, stdout=DEVNULL, stderr=PIPE, env={**os.environ, "LC_ALL": "C"}))
 
 
 @asynccontextmanager
-async def worker(folder: Path) -> AsyncIterator[GatewayProcess]:
+async def worker(folder: Path, *options: str) -> AsyncIterator[GatewayProcess]:
     """Killed at the end if it still runs."""
-    process = await spawned("worker", folder)
+    process = await spawned("worker", folder, *options)
     try:
         async with asyncio.timeout(10):
             while "working for" not in process.log:

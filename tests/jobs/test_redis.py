@@ -272,6 +272,8 @@ async def test_a_wait_is_cut_short_by_another_process(server: Server, jobs: Spoo
         ({"maxmemory_policy": "allkeys-lru", "maxmemory": "0", "aof_enabled": "1"}, ["maxmemory-policy is allkeys-lru"]),
         ({"maxmemory_policy": "volatile-ttl", "maxmemory": "100", "aof_enabled": "1"}, ["maxmemory-policy is volatile-ttl"]),
         ({"maxmemory_policy": "noeviction", "aof_enabled": "0"}, ["append-only file is off"]),
+        ({"aof_enabled": "1", "connected_slaves": "1"}, ["min-replicas-to-write 1"]),
+        ({"aof_enabled": "1", "connected_slaves": "1", "min_slaves_good_slaves": "1"}, []),
         ({}, []),  # it does not say
     ],
 )

@@ -236,7 +236,7 @@ async def test_nothing_is_left_behind() -> None:
         with suppress(asyncio.CancelledError):
             await task
     seam: Any = bench.plugin
-    assert not seam._fills and not seam._flights._led
+    assert not seam._fills and not seam._asking.flights._led
 
 
 # bodies

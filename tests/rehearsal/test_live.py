@@ -58,7 +58,9 @@ async def test_it_is_the_policy_that_runs_now() -> None:
         it = await explained(running, method="POST", url="/upload", body=b64encode(b"x" * 11).decode())
         assert it["plugins"][1]["says"].startswith("refuses: 413")
         it = await explained(running, url="/leads/%2e%2e%2f")
-        assert it["refusal"]["status"] == 400
+        assert it["refusal"] is None and it["failure"]["status"] == 400
+        it = await explained(running, method="TRACE", url="/leads/7")
+        assert it["refusal"]["status"] == 501
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.store.contract import Algorithm, LimitSpec
+from gateway.store.hosted.answers import Answers
 from gateway.store.hosted.commands import Commands, Refused
 from gateway.store.hosted.keyspace import Keyspace
-from gateway.store.redis.scripts import BEAT, LEASE, LIMITS, MEMBER, RENEW, STORE
+from gateway.store.redis.scripts import ALL, BEAT, EPOCHS, KEEP, LEASE, LIMITS, MEMBER, PURGE, RENEW
 from gateway.store.redis.views import mirror
 from tests.store.hosting import Hosted
 from tests.store.network import Network
@@ -90,9 +91,61 @@ def test_sets(valkey_server: Server) -> None:
     assert both.evaluate(BEAT, [b"gw:gateways", b"gw:sets"], [b"me", 1_000_000])[2][0] == b"blocks"
 
 
+@DRAWN
+@given(st.integers(0, 10**6))
+def test_purges(valkey_server: Server, seed: int) -> None:
+    """Numbers only grow, though the clock goes back, or who purges is ahead of it; of more marks than are remembered the oldest go."""
+    drawn, both = random.Random(seed), Both(valkey_server)
+    heard = 0
+    for _ in range(30):
+        both.network.now += drawn.choice([0, 1, 100_000, -50_000])
+        if drawn.random() < 0.5:
+            marks = drawn.sample([b"hall", b"htag:a", b"stag:a", b"stag:b", b"hurl:c"], drawn.randrange(1, 4))
+            number = both.evaluate(PURGE, [b"gw:c:epochs"], [b"gw:c:0", 4, heard + drawn.choice([0, 0, 10**6]), *marks])
+            heard = drawn.choice([heard, number])
+        known = b"%d" % heard
+        news, theirs = (
+            both.commands.answer([b"EVALSHA", EPOCHS.sha, b"1", b"gw:c:epochs", known]),
+            both.network.evaluate(EPOCHS, [b"gw:c:epochs"], [known]),
+        )
+        assert [int(number) for number in news[1::2]] == [int(number) for number in theirs[1::2]]
+        assert set(zip(news[::2], news[1::2], strict=True)) == set(zip(theirs[::2], theirs[1::2], strict=True))
+
+
+def test_stored_answers(valkey_server: Server) -> None:
+    both = Both(valkey_server)
+    for n in range(8):
+        arguments = [b"1", b"gw:c:r:a", b"variant %d" % (n % 5), b"record %d" % n, b"60000", b"3"]
+        assert both.commands.answer([b"EVALSHA", KEEP.sha, *arguments]) == valkey_server.say("EVAL", KEEP.source, *arguments)
+        theirs: Any = valkey_server.say("HGETALL", "gw:c:r:a")
+        ours = both.commands.answer([b"HGETALL", b"gw:c:r:a"])
+        assert dict(zip(ours[::2], ours[1::2], strict=True)) == dict(zip(theirs[::2], theirs[1::2], strict=True))
+    for command in ([b"SET", b"gw:c:p:x:0", b"piece", b"PX", b"60000"], [b"MGET", b"gw:c:p:x:0", b"gw:c:p:x:1"], [b"DEL", b"gw:c:r:a"]):
+        answer = both.commands.answer(command)
+        assert (b"OK" if answer is True else answer) == valkey_server.say(*[part.decode() for part in command])
+    assert both.commands.answer([b"HGETALL", b"gw:c:r:a"]) == []
+
+
+def test_stored_answers_are_bounded_and_what_is_asked_for_stays() -> None:
+    now = [0]
+    answers = Answers(lambda: now[0], 10_000)
+    for n in range(100):
+        answers.keep(b"%d" % n, b"", bytes(600), 1_000_000)
+        assert answers.find(b"0"), "it is asked for"
+        assert answers.bytes <= 10_000
+    assert answers.find(b"99") and not answers.find(b"50")
+    answers.keep(b"99", b"", bytes(5000), 1_000_000)
+    assert not answers.find(b"99"), "one alone would fill too much; and what it takes the place of is not what was asked for last"
+    now[0] = 1_000_000
+    assert not answers.find(b"0")
+    for n in range(100):
+        answers.remove(b"%d" % n)
+    assert answers.bytes == 0
+
+
 def test_every_script_has_a_twin() -> None:
     commands = Commands(lambda: 1)
-    for script in STORE:
+    for script in ALL:
         assert commands.answer([b"SCRIPT", b"LOAD", script.source.encode()]) == script.sha
         assert script.sha in commands._scripts
 

@@ -33,8 +33,10 @@ class RedisCache:
         gateways: Callable[[], int],
         now: Callable[[], float] = time.time,
         siblings: Siblings | None = None,
+        *,
+        is_hosted: bool = False,
     ) -> None:
-        """`limit`: bytes of the first tier. `now`: Unix time."""
+        """`limit`: bytes of the first tier. `now`: Unix time. `is_hosted`: nobody shares the store but the `siblings`."""
         channel = f"gw:c:{address.db}"  # channels know no databases
         self.epochs = SharedEpochs(now)
         self.line = Line(address, channel, "for what caches share")
@@ -44,6 +46,7 @@ class RedisCache:
         self._memory = MemoryCache(limit)
         self._gateways = gateways
         self._siblings = siblings
+        self._is_hosted = is_hosted
         self._beating: asyncio.Task[None] | None = None
         self.find: Callable[[str], Records | None] = self._memory.find
         self.line.on_up.append(lambda: self.epochs.listen(True))
@@ -63,18 +66,21 @@ class RedisCache:
         if held is None or any(self.epochs.judge(record) != "hard" for record in held):
             self.records.remove(key)
 
-    def purge(self, marks: Sequence[str], *, soft: bool = False) -> Awaitable[None]:
+    def purge(self, marks: Sequence[str], *, soft: bool = False) -> Awaitable[object]:
         told = self.purging.purge(marks, soft=soft)
-        return self._purge(told, marks, soft) if self._siblings is not None and self._siblings.are_there else told
+        siblings = self._siblings
+        return told if siblings is None or not siblings.are_there else self._tell(siblings, told, marks, soft)
 
-    async def _purge(self, told: asyncio.Future[None], marks: Sequence[str], soft: bool) -> None:
-        """With Redis away it is so for this gateway at least."""
+    async def _tell(self, siblings: Siblings, told: asyncio.Future[int], marks: Sequence[str], soft: bool) -> None:
+        """The other workers at once, so that no client waits for what they will hear of the store. With that away they know at least."""
         try:
-            await told
+            number = await told
         except StoreAway:
-            assert self._siblings is not None
-            await self._siblings.purge(marks, soft)
-            raise
+            await siblings.purge(marks, soft)
+            if not self._is_hosted:
+                raise
+        else:
+            await siblings.purge(marks, soft, number)
 
     def lead(self, key: str, patience: float) -> Awaitable[Lease | None] | None:
         return self._leases.lead(key, patience) if self.line.is_up and self._gateways() > 1 else None

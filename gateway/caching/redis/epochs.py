@@ -38,8 +38,13 @@ class SharedEpochs(MemoryEpochs):
     def stamp(self) -> int:
         return self._highest
 
-    def purge(self, marks: Iterable[str], *, soft: bool = False) -> None:
-        self._remember_all(marks, self._highest + 1, soft)
+    def purge(self, marks: Iterable[str], number: int = 0, *, soft: bool = False) -> None:
+        """With its `number` others may have purged meanwhile: of them nothing is heard yet."""
+        number = number or self._highest + 1
+        for mark in marks:
+            self.remember(mark, number, soft=soft)
+        self._highest = max(self._highest, number)
+        self.version += 1
 
     def judge(self, record: Record) -> Judgement:
         found = super().judge(record)
@@ -67,10 +72,6 @@ class SharedEpochs(MemoryEpochs):
             self._highest = max(self._highest, self._heard)
             self.version += 1
 
-    def purged(self, marks: Iterable[str], number: int, *, soft: bool) -> None:
-        """Redis has given what was purged here this number. Others may have purged meanwhile: of them nothing is heard yet."""
-        self._remember_all(marks, number, soft)
-
     def listen(self, is_heard: bool) -> None:
         """Told from time to time whether purges elsewhere are heard of."""
         if not is_heard:
@@ -79,12 +80,6 @@ class SharedEpochs(MemoryEpochs):
         elif self._deaf is not None:
             self._deaf = None
             self.version += 1
-
-    def _remember_all(self, marks: Iterable[str], number: int, soft: bool) -> None:
-        for mark in marks:
-            self.remember(mark, number, soft=soft)
-        self._highest = max(self._highest, number)
-        self.version += 1
 
 
 def member(mark: str, *, soft: bool) -> bytes:

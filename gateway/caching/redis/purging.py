@@ -41,21 +41,21 @@ class Purging:
     def owed(self) -> int:
         return len(self._owed)
 
-    def purge(self, marks: Sequence[str], *, soft: bool) -> asyncio.Future[None]:
-        """Here it is so at once; the future ends when Redis has it. It raises StoreAway, and the purge is owed then."""
+    def purge(self, marks: Sequence[str], *, soft: bool) -> asyncio.Future[int]:
+        """Here it is so at once; the future is the number that Redis gives it. It raises StoreAway, and the purge is owed then."""
         self._epochs.purge(marks, soft=soft)
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
-        def done(error: BaseException | None) -> None:
-            if error is not None:
+        def done(found: int | BaseException) -> None:
+            if not isinstance(found, int):
                 self.failed += len(marks)
-                log.warning("a purge of %s is so here alone, and told to the other gateways later: %s", ", ".join(marks[:10]), error)
+                log.warning("a purge of %s is not in the store, and told to the other gateways later: %s", ", ".join(marks[:10]), found)
             if future.done():
                 return
-            if error is None:
-                future.set_result(None)
+            if isinstance(found, int):
+                future.set_result(found)
             else:
-                future.set_exception(error)
+                future.set_exception(found)
                 future.exception()  # who purged may have left
 
         self._tell(marks, soft, done)
@@ -68,7 +68,7 @@ class Purging:
         owed, self._owed = self._owed, {}
         for soft in (False, True):
             if marks := [mark for mark, is_soft in owed.items() if is_soft is soft]:
-                self._tell(marks, soft, lambda error: None)
+                self._tell(marks, soft, lambda found: None)
 
     def news(self) -> tuple[Any, ...]:
         """The command that answers what has not been heard; its answer is for `SharedEpochs.hear`."""
@@ -83,15 +83,15 @@ class Purging:
         self._epochs.hear(news)
         return True
 
-    def _tell(self, marks: Sequence[str], soft: bool, done: Callable[[BaseException | None], None]) -> None:
+    def _tell(self, marks: Sequence[str], soft: bool, done: Callable[[int | BaseException], None]) -> None:
         def told(asked: asyncio.Future[list[Any]]) -> None:
             error = asked.exception()
             if error is None:
                 self.told += len(marks)
-                self._epochs.purged(marks, asked.result()[0], soft=soft)
+                self._epochs.purge(marks, asked.result()[0], soft=soft)
             else:
                 self._owe(marks, soft)
-            done(error)
+            done(error or asked.result()[0])
 
         members = [member(mark, soft=soft) for mark in marks]
         command = ("EVALSHA", PURGE.sha, 1, KEY, self._channel, MOST, self._epochs.stamp(), *members)

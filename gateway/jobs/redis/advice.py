@@ -12,4 +12,6 @@ def warnings(info: Mapping[str, str]) -> tuple[str, ...]:
         found.append(f"its maxmemory-policy is {policy}: jobs may be thrown away when its memory is full; write noeviction")
     if info and info.get("aof_enabled", "0") != "1":
         found.append("its append-only file is off: jobs are lost when it ends; write appendonly yes")
+    if info.get("connected_slaves", "0") != "0" and "min_slaves_good_slaves" not in info:
+        found.append("it has replicas and takes writes that none of them has: a failover loses jobs; write min-replicas-to-write 1")
     return tuple(found)

@@ -27,6 +27,8 @@ FIRST, LAST = 0.05, 1.0
 """Seconds between two tries to connect: at first, and at most."""
 PATIENCE = 5.0
 """Seconds for an answer, unless the caller has less."""
+REPLICA = 0.2
+"""Seconds for a replica to confirm what was written: less than who enqueues waits."""
 PROBE = ("SET", f"{PREFIX}probe", 1, "PX", 1000)
 
 
@@ -45,6 +47,13 @@ class Line:
         self._told = ""
 
     @property
+    def needs_replica(self) -> bool:
+        """What the server takes counts when a replica has it, too: it is told to take nothing without one (min-replicas-to-write). It
+        counts them once a second, and one that was promoted in between it would still believe to have.
+        """
+        return "min_slaves_good_slaves" in self.info
+
+    @property
     def is_up(self) -> bool:
         return self._connection is not None
 
@@ -61,19 +70,19 @@ class Line:
             await asyncio.wait([task])
         self._drop("stopped")
 
-    async def run(self, script: Script, *arguments: Any, within: float = PATIENCE) -> Any:
-        """What the script answers. Raises JobsAway; when that is for its time, it may have run all the same."""
+    async def run(self, script: Script, *arguments: Any, within: float = PATIENCE, is_kept: bool = False) -> Any:
+        """What the script answers; with `is_kept`, when no failover would undo it. Raises JobsAway: it may have run all the same."""
         connection = self._connection
         if connection is None:
             raise JobsAway(self.why)
         try:
             async with asyncio.timeout(within):
-                return await connection.ask("EVALSHA", script.sha, 1, PREFIX, *arguments)
+                answer = await connection.ask("EVALSHA", script.sha, 1, PREFIX, *arguments)
+                if is_kept and self.needs_replica and not await connection.ask("WAIT", 1, int(REPLICA * 1000)):
+                    raise self._given_up(connection, "no replica has confirmed what was written")
+                return answer
         except TimeoutError:
-            why = f"no answer within {within * 1000:.0f} ms"
-            if self._connection is connection:
-                self._drop(why)
-            raise JobsAway(why) from None
+            raise self._given_up(connection, f"no answer within {within * 1000:.0f} ms") from None
         except hiredis.ReplyError as error:
             why = reason(error) or f"it answers {error}"
             if reason(error) is not None and self._connection is connection:
@@ -81,6 +90,11 @@ class Line:
             raise JobsAway(why) from None
         except StoreAway as error:
             raise JobsAway(self.why or str(error)) from None
+
+    def _given_up(self, connection: Connection, why: str) -> JobsAway:
+        if self._connection is connection:
+            self._drop(why)
+        return JobsAway(why)
 
     async def listen(self, name: str, seconds: float) -> None:
         """Until somebody pushes to this list, or so long. Never raises: while the server is away it is as long."""

@@ -42,12 +42,12 @@ class RedisJobs:
         ttl = max(1, int(job.dedupe_ttl * 1000))
         delay = job.delay if beginning(job) == "delayed" else 0.0
         arguments = (job.id, job.type, encoded(job.payload), job.priority, delay, job.dedupe, ttl, job.traceparent, job.request_id)
-        is_new, id = await self.line.run(scripts.ENQUEUE, *arguments, beginning(job), job.parked, within=CONFIRM)
+        is_new, id = await self.line.run(scripts.ENQUEUE, *arguments, beginning(job), job.parked, within=CONFIRM, is_kept=True)
         return Enqueued(id.decode(), bool(is_new))
 
     async def claim(self, wants: Sequence[Want], room: int, lease: float, token: str, *, reclaims: bool = True) -> Claim:
         each = [value for want in wants for value in (want.type, want.room, want.attempts, want.rate, want.concurrency)]
-        claimed, buried, wait = await self.line.run(scripts.CLAIM, room, lease, token, int(reclaims), POISON, *each)
+        claimed, buried, wait = await self.line.run(scripts.CLAIM, room, lease, token, int(reclaims), POISON, *each, is_kept=True)
         return Claim(tuple(map(_job, claimed)), tuple(map(_job, buried)), float(wait) if wait else None)
 
     async def extend(self, ids: Sequence[str], lease: float, token: str) -> frozenset[str]:
@@ -59,7 +59,7 @@ class RedisJobs:
             changed = change(one.outcome, 0.0)
             arguments += [one.id, changed.state, changed.run_at, changed.reason, encoded(changed.result), changed.uncounted, len(one.notes)]
             arguments += _named(one.notes)
-        return frozenset(id.decode() for id in await self.line.run(scripts.FINISH, *arguments))
+        return frozenset(id.decode() for id in await self.line.run(scripts.FINISH, *arguments, is_kept=True))
 
     async def wait(self, seconds: float) -> None:
         await self.line.listen("wake", max(0.01, min(seconds, POLL)))

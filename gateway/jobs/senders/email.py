@@ -12,7 +12,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -22,10 +22,13 @@ from gateway.jobs.handler import JobHandler, SenderSettings
 from gateway.jobs.sending.mailbox import mailbox, recipient
 from gateway.jobs.sending.message import plain_id, read
 from gateway.jobs.sending.outbox import SCHEME, Outbox, outbox
-from gateway.jobs.sending.smtp import Connections, Refused, Server
+from gateway.jobs.sending.server import Server
 from gateway.jobs.templates.folder import Templates
 from gateway.jobs.templates.renderer import CannotRender
 from gateway.plugin import Host
+
+if TYPE_CHECKING:
+    from gateway.jobs.sending.smtp import Connections, Refused
 
 SUBJECT, TEXT, HTML = ".subject.txt", ".txt", ".html"
 MOST = 50
@@ -81,7 +84,7 @@ class Email(JobHandler[EmailSettings]):
         self._templates = Templates(settings.templates)
         is_outbox = settings.url.startswith(SCHEME)
         self._outbox = Outbox(settings.url) if is_outbox else None
-        self._connections = None if is_outbox else Connections(settings.server(), host.clock, KEPT, settings.ca)
+        self._connections = None if is_outbox else _connections(settings, host)
 
     async def stop(self) -> None:
         await self._templates.close()
@@ -153,6 +156,12 @@ class Email(JobHandler[EmailSettings]):
             wanted = f"{subject} and {template}{TEXT} or {template}{HTML}" if template else "NAME.subject.txt and NAME.txt"
             raise PayloadRefused(f'there is no template "{template}" for mail: {wanted} belong into {self._templates.folder.name}')
         return [subject, *bodies]
+
+
+def _connections(settings: EmailSettings, host: Host) -> Connections:
+    from gateway.jobs.sending.smtp import Connections  # its library is for those who have a mail server
+
+    return Connections(settings.server(), host.clock, KEPT, settings.ca)
 
 
 def _recipients(to: Any) -> list[str]:

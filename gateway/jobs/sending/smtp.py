@@ -9,7 +9,6 @@ from contextlib import suppress
 from email.message import EmailMessage
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
 
 from aiosmtplib import (
     SMTP,
@@ -22,35 +21,12 @@ from aiosmtplib import (
 
 from gateway.jobs.contract import Dead, Park, Retry
 from gateway.jobs.sending.answers import shown
+from gateway.jobs.sending.server import Server
 
-PORTS = {"smtp": 587, "smtps": 465}
-"""RFC 6409, section 3.1; RFC 8314, section 3.3."""
 TIMEOUT = 20.0
 """Seconds for each answer of the server."""
 IDLE = 30.0
 """Seconds after which an unused connection is not trusted any more: servers close them after a few minutes, and firewalls forget them."""
-
-
-class Server(NamedTuple):
-    """Where mail is handed over."""
-
-    host: str
-    port: int
-    is_tls: bool  # from the first byte
-    starttls: bool | None  # None: if the server offers it
-    username: str | None
-    password: str | None
-
-    @classmethod
-    def at(cls, url: str, starttls: str) -> Server:
-        """`smtp://user:password@host:587`, or smtps://. Raises ValueError."""
-        parts = urlsplit(url)
-        if parts.scheme not in PORTS or not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment:
-            raise ValueError(f"expected the URL of a mail server, as in smtp://user:password@smtp.example.com:{PORTS['smtp']}")
-        is_tls = parts.scheme == "smtps"
-        wanted = {"required": True, "if_offered": None, "never": False}[starttls]
-        username, password = (None if text is None else unquote(text) for text in (parts.username, parts.password))
-        return cls(parts.hostname, parts.port or PORTS[parts.scheme], is_tls, False if is_tls else wanted, username, password)
 
 
 class Refused(NamedTuple):

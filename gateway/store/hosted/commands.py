@@ -6,12 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.store.hosted.algorithms import ALGORITHMS, Request
+from gateway.store.hosted.answers import MOST_BYTES, Answers
+from gateway.store.hosted.channels import Channels
 from gateway.store.hosted.keyspace import Keyspace
+from gateway.store.hosted.purges import Purges
 from gateway.store.memory import MAX_KEYS, SWEEP
-from gateway.store.redis.scripts import ALL, BEAT, LEASE, LIMITS, MEMBER, RENEW, SWAP
+from gateway.store.redis.scripts import ALL, BEAT, EPOCHS, KEEP, LEASE, LIMITS, MEMBER, PURGE, RENEW, SWAP, YIELD
 from gateway.store.values import MAX_VALUES, NoRoom, Values
 
 MILLI, SECOND = 1000, 1_000_000
+ANSWERS = (b"gw:c:r:", b"gw:c:p:")
+"""How keys of stored answers begin, and those of their pieces."""
 
 
 class Refused(Exception):
@@ -21,21 +26,24 @@ class Refused(Exception):
 class Commands:
     """`answer` them one after another. An answer is an integer, bytes, None, a list of these, or True for OK."""
 
-    def __init__(self, now: Callable[[], int], max_keys: int = MAX_KEYS, max_values: int = MAX_VALUES) -> None:
-        """`now` is Unix time in microseconds; when it goes back, what has begun goes on."""
+    def __init__(self, now: Callable[[], int], max_keys: int = MAX_KEYS, max_values: int = MAX_VALUES, answers: int = MOST_BYTES) -> None:
+        """`now` is Unix time in microseconds; when it goes back, what has begun goes on. `answers`: bytes of them."""
         self.counts = Keyspace(max_keys)
+        self.channels = Channels()
+        self._answers = Answers(now, answers)
+        self._purges = Purges(now)
         self._now = now
         self._values = Values[bytes](now, SWEEP * SECOND, max_values)
         self._leases: dict[bytes, dict[bytes, int]] = {}  # by holder: until when; the gateways, too
         self._sets: dict[bytes, dict[bytes, bytes]] = {}
         self._scripts: Mapping[bytes, Callable[[list[bytes], list[bytes]], Any]] = {
             LIMITS.sha: self._limits, LEASE.sha: self._lease, RENEW.sha: self._renew, BEAT.sha: self._beat, MEMBER.sha: self._member,
-            SWAP.sha: self._swap,
+            SWAP.sha: self._swap, KEEP.sha: self._keep, PURGE.sha: self._purge, EPOCHS.sha: self._later, YIELD.sha: self._yield,
         }  # fmt: skip
         self._commands: Mapping[bytes, Callable[..., Any]] = {
             b"EVALSHA": self._evaluate, b"SCRIPT": self._load, b"CLIENT": self._name, b"INFO": self._info, b"PING": self._ping,
             b"GET": self._get, b"SET": self._set, b"DEL": self._delete, b"ZREM": self._let_go,
-            b"HGETALL": self._members, b"HDEL": self._remove,
+            b"HGETALL": self._members, b"HDEL": self._remove, b"EXISTS": self._exists, b"MGET": self._pieces,
         }  # fmt: skip
 
     def answer(self, command: Sequence[bytes]) -> Any:
@@ -127,13 +135,43 @@ class Commands:
             del self._leases[key]
         return int(was)
 
+    def _keep(self, keys: list[bytes], arguments: list[bytes]) -> int:
+        variant, record, lasts, most = arguments
+        self._answers.keep(keys[0], variant, record, int(lasts) * MILLI, int(most))
+        return 1
+
+    def _purge(self, keys: list[bytes], arguments: list[bytes]) -> int:
+        channel, most, known, *marks = arguments
+        number = self._purges.purge(int(most), int(known), marks)
+        self.channels.publish(channel, b"p")
+        return number
+
+    def _later(self, keys: list[bytes], arguments: list[bytes]) -> list[bytes]:
+        return self._purges.later(int(arguments[0]))
+
+    def _yield(self, keys: list[bytes], arguments: list[bytes]) -> int:
+        holder, channel, word = arguments
+        if self._values.swap(keys[0], holder, None):
+            self.channels.publish(channel, word)
+        return 1
+
+    def _exists(self, key: bytes) -> int:
+        return int(self._values.get(key) is not None)
+
+    def _pieces(self, *keys: bytes) -> list[bytes | None]:
+        return [self._answers.find(key).get(b"") for key in keys]
+
     def _get(self, key: bytes) -> bytes | None:
         return self._values.get(key)
 
     def _set(self, key: bytes, value: bytes, *options: bytes) -> bool | None:
         if b"NX" in options and self._values.get(key) is not None:
             return None
-        self._values.put(key, value, int(options[options.index(b"PX") + 1]) * MILLI if b"PX" in options else None)
+        lasts = int(options[options.index(b"PX") + 1]) * MILLI if b"PX" in options else None
+        if lasts is not None and key.startswith(ANSWERS):
+            self._answers.keep(key, b"", value, lasts)
+        else:
+            self._values.put(key, value, lasts)
         return True
 
     def _swap(self, keys: list[bytes], arguments: list[bytes]) -> int:
@@ -142,10 +180,11 @@ class Commands:
         return int(self._values.swap(keys[0], old, new, None if lasts in (None, b"-1") else int(lasts) * MILLI))
 
     def _delete(self, *keys: bytes) -> int:
-        return sum(self.counts.delete(key) or self._values.delete(key) for key in keys)
+        return sum(self.counts.delete(key) or self._values.delete(key) or self._answers.remove(key) for key in keys)
 
     def _members(self, key: bytes) -> list[bytes]:
-        return [part for pair in self._sets.get(key, {}).items() for part in pair]
+        members = self._answers.find(key) if key.startswith(ANSWERS) else self._sets.get(key, {})
+        return [part for pair in members.items() for part in pair]
 
     def _remove(self, key: bytes, member: bytes) -> int:
         return int(self._sets.get(key, {}).pop(member, None) is not None)

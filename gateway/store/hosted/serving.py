@@ -20,6 +20,7 @@ class Client(asyncio.Protocol):
         self._commands = commands
         self._clients = clients
         self._requests = hiredis.Reader()
+        self._channel = b""  # what it hears of; one, for a gateway needs no more
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -39,14 +40,22 @@ class Client(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._clients.discard(self)
+        self._commands.channels.leave(self._tell)
         del self._transport  # which refers to us
 
     def _answer(self, command: Any) -> bytes:
+        if command[:1] == [b"SUBSCRIBE"]:
+            self._channel = command[1]
+            self._commands.channels.join(self._channel, self._tell)
+            return packed([b"subscribe", self._channel, 1])
         try:
             return packed(self._commands.answer(command))
         except Refused as refused:
             log.warning("the store was asked what it does not know: %s", refused)
             return b"-%s\r\n" % str(refused).replace("\r", " ").replace("\n", " ").encode()
+
+    def _tell(self, word: bytes) -> None:
+        self._transport.write(packed([b"message", self._channel, word]))
 
 
 def packed(answer: Any) -> bytes:

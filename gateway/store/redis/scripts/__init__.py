@@ -32,10 +32,9 @@ RENEW = _script("renew")
 BEAT = _script("beat")
 MEMBER = _script("member")
 SWAP = _script("swap")
-STORE = (LIMITS, LEASE, RENEW, BEAT, MEMBER, SWAP)
-"""Each has a twin in gateway.store.hosted."""
 PURGE = _script("purge")
 EPOCHS = _script("epochs")
 KEEP = _script("keep")
 YIELD = _script("yield")
-ALL = (*STORE, PURGE, EPOCHS, KEEP, YIELD)
+ALL = (LIMITS, LEASE, RENEW, BEAT, MEMBER, SWAP, PURGE, EPOCHS, KEEP, YIELD)
+"""Each has a twin in gateway.store.hosted."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.identity.networks import Networks, listed
+from gateway.networks import Networks, listed
 
 Net = IPv4Network | IPv6Network
 
