@@ -48,9 +48,14 @@ class SanitizeSettings(Settings):
         "take all markup out, which loses text that looks like markup; escape: write it as references; allow: keep the elements of rich "
         "text, for fields that hold HTML; keep: leave it.",
     )
-    control: content.Treatment = Field("reject", description="Control characters, NUL among them, other than tab and the ends of lines.")
+    control: content.Treatment = Field(
+        "reject", description="Control characters, NUL among them, other than tab and the ends of lines and pages."
+    )
     bidi: content.Treatment = Field("keep", description="Characters that turn the direction of text around, so that it reads as it is not.")
-    nfc: bool = Field(True, description="Write letters in Unicode's composed form, which looks the same.")
+    nfc: bool = Field(
+        False,
+        description="Write letters in Unicode's composed form. Most look the same then, not all: some variants of Chinese characters.",
+    )
     trim: bool = Field(False, description="Take space away around each text.")
     names: content.Treatment = Field(
         "reject",

@@ -18,7 +18,6 @@ TOTAL = 8
 """So many texts of the longest length that an HTML parser sees are parsed for one request: its time is bounded, too."""
 TAGS = 1000
 """So many in one text: what is never closed takes a parser time that grows with the square."""
-_LOUD = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f<\"']")
 _CHANGES: dict[Html, Callable[[str], str]] = {"strip": html.strip, "escape": html.escape, "allow": html.allow}
 
 
@@ -30,7 +29,7 @@ class Rules:
     longest: int = 10_000  # characters of what an HTML parser is given
     control: Treatment = "reject"
     bidi: Treatment = "keep"
-    nfc: bool = True
+    nfc: bool = False
     trim: bool = False
 
 
@@ -104,7 +103,10 @@ class Cleaning:
     def _object(self, value: dict[str, Any], field: Field) -> dict[str, Any]:
         cleaned = value
         inner, others, path = field.inner, field.others, self._path
+        fault, longest = names.fault, names.LONGEST
         for name, one in value.items():
+            if type(one) is str and is_quiet(one) and len(name) <= longest and not fault(name) and not inner.get(name, others).rules.trim:
+                continue  # as most are
             path.append(name)
             if self._is_faulty(name) or (name == "constructor" and type(one) is dict and self._has_prototype(one)):
                 cleaned = dict(value) if cleaned is value else cleaned
@@ -144,20 +146,22 @@ class Cleaning:
         return self._drops_names
 
     def _text(self, text: str, rules: Rules) -> str:
-        if text.isascii():
-            if not rules.trim and _LOUD.search(text) is None:
-                return text
-        elif rules.nfc:
-            if has_many_marks(text):
-                self._refuse("nfc", f"has more than {MARKS} marks on one letter")
-            else:
-                text = self._changed("nfc", text, nfc(text))
+        if not rules.trim and is_quiet(text):
+            return text
         text = self._unseen("control", CONTROL, rules.control, text)
         if rules.bidi != "keep":
             text = self._unseen("bidi", BIDI, rules.bidi, text)
+        if rules.nfc and not text.isascii():
+            text = self._composed(text)
         if rules.trim:
             text = self._changed("trim", text, text.strip())
         return text if rules.html == "keep" or not html.may_be_active(text) else self._markup(text, rules)
+
+    def _composed(self, text: str) -> str:
+        if has_many_marks(text):
+            self._refuse("nfc", f"has more than {MARKS} marks on one letter")
+            return text
+        return self._changed("nfc", text, nfc(text))
 
     def _unseen(self, kind: str, which: re.Pattern[str], treatment: Treatment, text: str) -> str:
         if treatment == "keep" or which.search(text) is None:
@@ -177,19 +181,28 @@ class Cleaning:
             return text
         if rules.html != "reject":
             text = self._changed("html", text, _CHANGES[rules.html](text))
+            if rules.nfc and not text.isascii():
+                text = self._composed(text)  # a letter and its accent may have had a tag between them
         if html.may_be_active(text) and (html.is_active_markup(text, True) if rules.html == "allow" else html.is_active(text)):
             self._refuse("html", "holds active HTML")
         return text
 
     def _changed(self, kind: str, before: str, after: str) -> str:
-        if before != after:
-            self.changed.append(Finding(names.pointer(self._path), kind, _WHAT[kind], self.where))
+        """`before` itself when they are equal: a body in which nothing is a new object goes upstream as it came."""
+        if before == after:
+            return before
+        self.changed.append(Finding(names.pointer(self._path), kind, _WHAT[kind], self.where))
         return after
 
     def _refuse(self, kind: str, reason: str, at: str | None = None) -> None:
         self.refused.append(Finding(names.pointer(self._path) if at is None else at, kind, reason, self.where))
         if len(self.refused) >= TOLD:
             raise Enough
+
+
+def is_quiet(text: str) -> bool:
+    """Cheap, and never wrong when it says yes: nothing but `trim` has anything to do with it."""
+    return text.isascii() and text.isprintable() and "<" not in text and "=" not in text
 
 
 class Enough(Exception):

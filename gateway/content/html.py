@@ -14,12 +14,17 @@ from selectolax.lexbor import LexborHTMLParser
 
 ACTIVE = frozenset(
     {
-        "animate", "animatemotion", "animatetransform", "applet", "base", "bgsound", "embed", "fencedframe", "frame", "frameset",
-        "iframe", "link", "meta", "noembed", "noframes", "noscript", "object", "plaintext", "portal", "script", "set", "style", "template",
-        "xml", "xmp",
+        "frameset", "iframe", "noembed", "noframes", "noscript", "plaintext", "script", "style", "template", "xml", "xmp",
     }
 )  # fmt: skip
-"""Elements that run, load, embed or redirect, and those whose content is markup to one parser and text to another."""
+"""Elements that run, that take the page's place, and those whose content is markup to one parser and text to another."""
+LOADING = frozenset(
+    {
+        "animate", "animatemotion", "animatetransform", "applet", "base", "bgsound", "embed", "fencedframe", "frame", "link", "meta",
+        "object", "portal", "set",
+    }
+)  # fmt: skip
+"""Elements that load, embed or redirect what an attribute tells them, and without one do nothing: `List<Object>`, "the <link> tag"."""
 RICH = {
     "a", "abbr", "b", "blockquote", "br", "caption", "cite", "code", "dd", "del", "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5",
     "h6", "hr", "i", "ins", "kbd", "li", "mark", "ol", "p", "pre", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup",
@@ -32,9 +37,14 @@ SCHEMES = {"http", "https", "mailto", "tel"}
 _STRIPPING = nh3.Cleaner(tags=set())
 _ALLOWING = nh3.Cleaner(tags=RICH, attributes=ATTRIBUTES, url_schemes=SCHEMES, link_rel="noopener noreferrer nofollow")
 _HANDLER = re.compile(
-    r"on(?!(?:e|es|ce|ly|to|line|going|set|site|boarding|wards?|board|hold|ions?|sale|screen|shore|stage|tario|us|yx)(?![a-z]))[a-z]"
+    r"on(?!(?:e|es|ce|ly|to|line|going|set|site|boarding|wards?|board|hold|ions?|sale|screen|shore|stage|tario|us|yx|cology|tology)"
+    r"(?![a-z]))[a-z]"
 )
 """Whatever may be an event's handler, new ones among them: all that begins with on, but for words that people write before a `=`."""
+_WORD = re.compile(r"[A-Za-z0-9_]{1,40}[\"']?")
+"""As a handler it names something, or nothing, and calls it not; with the quote that ends the text it is no script at all."""
+_NOT_PLAIN = re.compile(rf"<(?!/?(?:{'|'.join(sorted(RICH))})>|[\s\d<=>.,;:()-])", re.IGNORECASE)
+"""A `<` that may begin something other than a tag of rich text without attributes. Without one nothing in a page's body is active."""
 _UNSEEN = dict.fromkeys([*range(0x21), 0x7F, 0xA0, 0x200B, 0xFEFF])  # what browsers skip in and before a scheme, and some more
 _SCRIPT_URL = re.compile(r"(?:java|vb|live)script:|data:(?!image/(?:png|gif|jpe?g|webp|avif)[;,])")
 _SCRIPT_STYLE = re.compile(r"expression\(|javascript:|-moz-binding|behavior:")
@@ -63,6 +73,8 @@ def is_active(text: str) -> bool:
 
 def is_active_markup(text: str, is_whole: bool = False) -> bool:
     """The same in the body of a page alone, for text that is meant to be markup. `is_whole`: it leaves no tag open."""
+    if _NOT_PLAIN.search(text) is None:
+        return False
     if is_whole:
         return _runs(text)
     # The page goes on after the text, and may close a tag, or a value in quotes, that the text left open.
@@ -87,16 +99,24 @@ def allow(text: str) -> str:
 
 def _runs(markup: str, skip: str | None = None) -> bool:
     """`skip`: the text of an attribute `title` of the first element, which is ours."""
-    in_select = False
+    in_select = in_object = False
     for tag, attributes in _elements(markup):
-        if tag in ACTIVE or (in_select and tag == "title"):
+        if tag in ACTIVE or (attributes and tag in LOADING):
             return True
-        # To browsers of before 2025 <title> is nothing in <select>, and what others take for its text is markup.
+        # To browsers of before 2025 <title> is nothing in <select>, and what others take for its text is markup. What is to be loaded
+        # may be told to an <object> by a <param> in it.
+        if (in_select and tag == "title") or (in_object and tag == "param"):
+            return True
         in_select = in_select or tag == "select"
+        in_object = in_object or tag in ("object", "applet")
+        is_prose = skip is not None
         for name, value in attributes.items():
             if skip is not None and name == "title":
                 skip = None
-            elif _HANDLER.match(name) or (value and _is_script(name, value)):
+            elif _HANDLER.match(name):
+                if not (is_prose and value and _WORD.fullmatch(value)):  # set "autoplay" and onload=true
+                    return True
+            elif value and _is_script(name, value):
                 return True
     return False
 

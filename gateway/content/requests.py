@@ -53,7 +53,10 @@ class RequestSchema:
         """The schema of its body by its type; None when there is nothing to look at. Raises UnsupportedMediaType."""
         if not self.bodies or not has_body(ex):
             return None
-        accepted = matching(media_type(ex)[0], self.bodies)
+        media = media_type(ex)[0]
+        if media in self.bodies:
+            return self.bodies[media]
+        accepted = matching(media, self.bodies)
         if accepted is None:
             raise UnsupportedMediaType(f"Accepted here: {', '.join(self.bodies)}.", headers=[("Accept", ", ".join(self.bodies))])
         return self.bodies[accepted]

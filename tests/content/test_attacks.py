@@ -20,7 +20,7 @@ routes:
   - name: checked
     match: POST /
     plugins:
-      - sanitize
+      - sanitize: {nfc: true}
       - validate: {body: {type: object}, content_types: [application/json, application/x-www-form-urlencoded]}
       - {respond: {status: 200, body: ok}}
 """

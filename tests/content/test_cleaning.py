@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.content import names
-from gateway.content.cleaning import TOLD, TOTAL, Cleaning, Enough, Field, Html, Rules
+from gateway.content.cleaning import TOLD, TOTAL, Cleaning, Enough, Field, Html, Rules, is_quiet
+from gateway.content.text import MARKS, PIECE
 
 TOP = Field(Rules())
+COMPOSING = Field(Rules(nfc=True))
 
 
 def refused(value: Any, field: Field = TOP) -> list[str]:
@@ -49,8 +51,6 @@ def changed(value: Any, rules: Rules) -> Any:
         ({"<img src=x onerror=1>": 1}, ["/* name"]),
         ({"a\x00b": 1}, ["/* name"]),
         ({"x" * 257: 1}, ["/* name"]),
-        ({"a": "x" * 300 + "\u0315" * 100, "b": "x" + "\u0315\u0300" * 1000}, ["/b nfc"]),
-        (["\u0f73" * 300], ["/0 nfc"]),
     ],
 )
 def test_what_is_refused_by_default(value: Any, found: list[str]) -> None:
@@ -60,17 +60,26 @@ def test_what_is_refused_by_default(value: Any, found: list[str]) -> None:
 def test_a_text_of_nothing_but_marks_takes_no_seconds() -> None:
     """Sorting 90,000 of them took nine, in which nobody else was answered: a thread that normalises holds the interpreter."""
     began = process_time()
-    refused(["a" + "\u0315\u0300" * 45_000, "\u0f73" * 90_000])
+    assert refused(["a" + "\u0315\u0300" * 45_000, "\u0f73" * 90_000], COMPOSING) == ["/0 nfc", "/1 nfc"]
     assert process_time() - began < 1
+
+
+@pytest.mark.parametrize("before", [PIECE - 60, PIECE - 1, PIECE, 3 * PIECE - 100])
+def test_marks_are_counted_across_the_pieces_of_a_long_text(before: int) -> None:
+    assert refused(["x" * before + "\u0315" * (MARKS + 1) + "x" * PIECE], COMPOSING) == ["/0 nfc"]
+    assert refused(["x" * before + "\u0f73" * (MARKS // 2 + 1) + "x" * PIECE], COMPOSING) == ["/0 nfc"]
+    assert refused(["x" * before + "\u0315" * MARKS + "x" * PIECE], COMPOSING) == []
 
 
 @pytest.mark.parametrize(
     ("rules", "before", "after"),
     [
-        (Rules(), ["e\u0301"], ["é"]),
-        (Rules(nfc=False), ["e\u0301"], ["e\u0301"]),
+        (Rules(nfc=True), ["e\u0301"], ["é"]),
+        (Rules(), ["e\u0301"], ["e\u0301"]),
         (Rules(control="drop"), {"a": "x\x00\x1by\n"}, {"a": "xy\n"}),
         (Rules(control="keep"), ["\x00"], ["\x00"]),
+        (Rules(control="drop", nfc=True), ["A\x1f\u0300"], ["À"]),
+        (Rules(html="strip", nfc=True), ["A<b></b>\u0300"], ["À"]),
         (Rules(), ["a\u202eb"], ["a\u202eb"]),
         (Rules(bidi="drop"), ["a\u202eb\u2066", "שלום\u200f"], ["ab", "שלום\u200f"]),
         (Rules(trim=True), {"a": " x \n"}, {"a": "x"}),
@@ -87,7 +96,7 @@ def test_what_is_changed(rules: Rules, before: Any, after: Any) -> None:
 
 def test_what_stays_the_same_is_the_same_object_and_what_changes_is_a_new_one() -> None:
     value = {"a": {"b": ["e\u0301"]}, "c": {"d": 1}}
-    cleaned = changed(value, Rules())
+    cleaned = changed(value, Rules(nfc=True))
     assert value == {"a": {"b": ["e\u0301"]}, "c": {"d": 1}}
     assert cleaned == {"a": {"b": ["é"]}, "c": {"d": 1}}
     assert cleaned["c"] is value["c"]
@@ -139,7 +148,7 @@ def test_names_that_are_dropped_go_with_all_that_is_in_them() -> None:
 
 def test_what_cannot_be_changed_is_refused_but_for_what_looks_the_same() -> None:
     found = Cleaning()
-    top = Field(Rules(html="strip", control="drop", trim=True))
+    top = Field(Rules(html="strip", control="drop", nfc=True, trim=True))
     for text in ("e\u0301", " x ", "<b>", "\x00"):
         found.parameter("id", text, top)
     assert [one.kind for one in found.refused] == ["html", "control"]
@@ -175,9 +184,17 @@ VALUES = st.recursive(
 )
 
 
+@given(st.text(st.characters(codec="ascii")), st.sampled_from(["reject", "strip", "escape", "allow"]))
+def test_a_quiet_text_is_left_alone_by_all_that_would_look_at_it(text: str, html: Html) -> None:
+    if is_quiet(text):
+        found = Cleaning()
+        assert found._text(f"{text}é", Rules(html=html, bidi="reject", nfc=True)) == f"{text}é"  # not ASCII: asked one thing after another
+        assert not found.refused
+
+
 @given(VALUES, st.sampled_from(["keep", "strip", "escape", "allow"]), st.booleans())
 def test_twice_is_once(value: Any, html: Html, trim: bool) -> None:
-    field = Field(Rules(html=html, control="drop", bidi="drop", trim=trim))
+    field = Field(Rules(html=html, control="drop", bidi="drop", nfc=True, trim=trim))
     try:
         once = Cleaning("drop").value(value, field)
         twice = Cleaning("drop").value(once, field)

@@ -58,6 +58,40 @@ def test_nothing_active_is_missed_by_the_cheap_question(text: str) -> None:
     assert html.may_be_active(text) or not html.is_active(text)
 
 
+@given(
+    st.lists(st.sampled_from(["<", ">", "</", "/", "b", "p>", "a", " ", "=", "1", "!", "script>", "select", "title>", "\0"])).map("".join)
+)
+def test_a_text_of_plain_tags_is_not_parsed_and_would_not_be_found_active(text: str) -> None:
+    if html._NOT_PLAIN.search(text) is None:
+        assert not any(html._runs(text + ending) for ending in (">", '">', "'>", ""))
+
+
+@pytest.mark.parametrize(
+    ("text", "is_active"),
+    [
+        ("<object>", False),
+        ("<OBJECT/>", False),
+        ("<object data=x>", True),
+        ("<object/data", True),
+        ("<object><p><param>", True),
+        ("<param name=x>", False),
+        ("<link><b>x</b>", False),
+        ("<link rel=stylesheet>", True),
+        ("<svg><set>", False),
+        ("<svg><set to=x>", True),
+        ('"x" onload=true', False),
+        ("'x' onload=true", False),
+        ('"x" onload=alert(1)', True),
+        ('"x" onload', False),
+        ("<b onload=true>", True),
+        ('"x" onload=true><b onload=true>', True),
+        ('"x" title=y onload=alert(1)', True),
+    ],
+)
+def test_what_tells_nothing_does_nothing(text: str, is_active: bool) -> None:
+    assert html.is_active(text) is is_active
+
+
 @pytest.mark.parametrize(
     ("treatment", "text", "treated"),
     [

@@ -61,6 +61,11 @@ LIVE: tuple[str, ...] = (
     '"><script>alert(1)</script>', '"><img src=x onerror=alert(1)>', '" style="x:expression(alert(1))', '"/onclick=alert(1) x="',
     '"onclick=alert(1)//', '"\nonclick\n=\nalert(1) x="', "' onfocus=alert(1) autofocus x='", "' onmouseover='alert(1)",
     "'><script>alert(1)</script>", "'><svg onload=alert(1)>", "x' onclick='alert(1)' y='", 'x" onclick="alert(1)" y="',
+    "<object><param name=src value=//evil.example/x.swf></object>",
+    "<object\n/data=//evil.example>x", "<LINK/REL=stylesheet HREF=//evil.example",
+    "<meta http-equiv=refresh content='0;//evil.example'", "List<Object data=//evil.example>", "<b>x</b><p\x0conclick=alert(1)>",
+    "<b><svg><set onbegin=alert(1) attributename=x>", "<b/onclick=alert(1)>", "<p>a<base/href=//evil.example>", '" onfocus=alert`1`',
+    '" onfocus=true;alert(1)', "' onfocus=x() autofocus '", "<svg onload=x>", "<b onfocus>",
     "'/onclick=alert(1) x='", '"></i><a href="javascript:alert(1)">x</a><i title="', '" href="javascript:alert(1)',
     "' href='javascript:alert(1)", "it's <b onclick=alert(1)>", "O'Brien <img src=x onerror=alert(1)>",
 )  # fmt: skip

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from gateway.exchange import Exchange, Reply
-from gateway.plugin import Host, Mode
+from gateway.plugin import Host, Mode, content
 from gateway.testing import FakeUpstream, Measured, exchange, host, load, pipeline, run, streamed
 from tests.content.texts import HARMLESS, LIVE
 
@@ -54,6 +54,15 @@ def test_what_people_write_goes_upstream_byte_for_byte(text: str) -> None:
     for ensured in (orjson.dumps({"a": [text]}), orjson.dumps({"a": text}, option=orjson.OPT_INDENT_2)):
         sent = Sent(post(ensured))
         assert (sent.status, sent.body) == (200, ensured)
+
+
+@pytest.mark.parametrize("html", ["strip", "allow"])
+def test_a_treatment_that_changes_nothing_leaves_the_bytes_and_what_was_parsed(html: str) -> None:
+    body = b'{"a" : "<p>two <b>seats</b></p>"}' if html == "allow" else b'{"a" : "x = \'y\' & more"}'
+    ex = post(body)
+    read = ex.json_at_hand(content.LimitsSettings().json_limits)
+    assert Sent(ex, html).body == body
+    assert ex.json_at_hand() is read
 
 
 @pytest.mark.parametrize("text", LIVE)
@@ -187,7 +196,7 @@ def test_observe_changes_nothing_and_says_what_it_would_have_done(ex: Exchange, 
 
 def test_what_was_found_is_counted() -> None:
     metrics = Measured()
-    plugin = load("sanitize", {"html": "strip"}, host=host(metrics=metrics))
+    plugin = load("sanitize", {"html": "strip", "nfc": True}, host=host(metrics=metrics))
     for body in (b'["<b>x","<b>y"]', '["e\u0301"]'.encode(), b'{"$gt":1}'):
         run(pipeline(plugin, upstream=FakeUpstream()), post(body))
     assert metrics.value("sanitize.findings", kind="html", action="changed") == 2
