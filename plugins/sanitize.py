@@ -53,8 +53,9 @@ class SanitizeSettings(Settings):
     )
     bidi: content.Treatment = Field("keep", description="Characters that turn the direction of text around, so that it reads as it is not.")
     nfc: bool = Field(
-        False,
-        description="Write letters in Unicode's composed form. Most look the same then, not all: some variants of Chinese characters.",
+        True,
+        description="Write letters in Unicode's composed form (NFC), so that two spellings of a name are found to be one. They look the "
+        "same then, but for some variants of Chinese characters.",
     )
     trim: bool = Field(False, description="Take space away around each text.")
     names: content.Treatment = Field(

@@ -29,7 +29,7 @@ class Rules:
     longest: int = 10_000  # characters of what an HTML parser is given
     control: Treatment = "reject"
     bidi: Treatment = "keep"
-    nfc: bool = False
+    nfc: bool = True
     trim: bool = False
 
 

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 GROUPS: dict[str, list[str]] = json.loads(Path(__file__).with_name("benign.json").read_text("utf-8"))
-BENIGN = tuple(text for group in GROUPS.values() for text in group)
+IN_TWO = "in two"
+"""The group of those that are composed, so that they look as they did and are other characters."""
+BENIGN = tuple(text for name, group in GROUPS.items() if name != IN_TWO for text in group)
 
 REFUSED = {
     "the <script> tag goes last": "an element that hides or runs what follows",

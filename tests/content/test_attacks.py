@@ -20,7 +20,7 @@ routes:
   - name: checked
     match: POST /
     plugins:
-      - sanitize: {nfc: true}
+      - sanitize
       - validate: {body: {type: object}, content_types: [application/json, application/x-www-form-urlencoded]}
       - {respond: {status: 200, body: ok}}
 """
