@@ -27,7 +27,7 @@ run: $(BASE)
 	@exec $(BIN)/gateway demo --port $(LEADS_PORT) --with-gateway gateway.yaml
 
 test: $(TEST)
-	@for tool in curl promtool prometheus redis-server systemd-analyze; do \
+	@for tool in chromium curl promtool prometheus redis-server systemd-analyze; do \
 	    command -v $$tool >/dev/null || echo "$$tool is not installed: the tests that need it will be left out"; \
 	done
 	@$(BIN)/python -m compileall -q gateway plugins  # hundreds of gateways are started: none shall compile what the others have

