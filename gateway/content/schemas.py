@@ -126,7 +126,7 @@ def _errors(validator: jsonschema_rs.Validator, value: Any, is_large: bool) -> I
     try:
         validator.validate(value)
     except jsonschema_rs.ValidationError as error:
-        yield error
+        yield error.with_traceback(None)  # which holds, from Python 3.13 on, the frame of whoever takes it: a circle
 
 
 def _mistake(source: Source, error: Any) -> ValueError:
