@@ -150,6 +150,14 @@ class Database:
         self.warnings = tuple(told for told in (warning(kind),) if told)
         self._lock.take()
         db = sqlite3.connect(self.path, isolation_level=None, timeout=BUSY / 1000)
+        try:
+            self._prepare(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
         if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise JobsAway(f"{self.path} cannot be used: the disk does not let SQLite write ahead; put it on a local one")
         db.execute("PRAGMA synchronous = FULL")
@@ -164,7 +172,6 @@ class Database:
             db.execute("COMMIT")
         if (version := _version(db)) > VERSION:
             raise JobsAway(f"{self.path} was written by a newer gateway (version {version} of its tables; this one knows {VERSION})")
-        return db
 
     def _answer(self, db: sqlite3.Connection, batch: list[_Asked]) -> None:
         told: list[tuple[asyncio.Future[Any], Any]] = [(asked.future, _done(asked.call, db)) for asked in batch if not asked.writes]
