@@ -6,14 +6,13 @@ import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import aiohttp
 import pytest
 
 from gateway.cli import main
 from tests.server.process import running
-from tests.store.servers import Server
+from tests.store.servers import Server, started
 
 POLICY = """\
 version: 1
@@ -28,10 +27,8 @@ routes:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with TemporaryDirectory() as folder:
-        made = Server(Path(folder)).start()
+    with started() as made:
         yield made
-        made.kill()
 
 
 def written(folder: Path, store: str, admin: int = 9192) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import orjson
@@ -21,7 +19,7 @@ from gateway.store.memory import MemoryStore
 from gateway.store.redis.address import parse
 from gateway.store.redis.store import RedisStore
 from gateway.testing import Clock, Measured, exchange, host, load, pipeline
-from tests.store.servers import Server
+from tests.store.servers import started
 
 
 class Bench:
@@ -267,8 +265,7 @@ async def test_shared_and_the_store_is_away() -> None:
 
 @pytest.mark.slow
 async def test_shared_by_two_gateways_on_one_server() -> None:
-    with TemporaryDirectory() as folder:
-        server = Server(Path(folder)).start()
+    with started() as server:
         stores = [RedisStore(parse(server.url)) for _ in range(2)]
         try:
             for store in stores:
@@ -288,7 +285,6 @@ async def test_shared_by_two_gateways_on_one_server() -> None:
         finally:
             for store in stores:
                 await store.stop()
-            server.kill()
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -26,7 +24,7 @@ from gateway.store.redis.address import parse
 from gateway.store.redis.store import RedisStore
 from gateway.testing import Clock, FakeUpstream, Measured, exchange, host, load, pipeline, streamed
 from tests.http.recording import SILENCE, Step
-from tests.store.servers import Server
+from tests.store.servers import started
 from tests.support import RawClient, RawUpstream, ok
 from tests.support import gateway as serving
 
@@ -104,13 +102,11 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     if request.param == "memory":
         yield MemoryStore(Clock())
         return
-    with TemporaryDirectory() as folder:
-        server = Server(Path(folder)).start()
+    with started() as server:
         made = RedisStore(parse(server.url))
         await made.start()
         yield made
         await made.stop()
-        server.kill()
 
 
 # the first answer again

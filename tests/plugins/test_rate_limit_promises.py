@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -16,7 +14,7 @@ from gateway.exchange import Reply
 from gateway.store.redis.address import parse
 from gateway.store.redis.store import RedisStore
 from gateway.testing import Clock, FakeUpstream, exchange, host, load, pipeline, run
-from tests.store.servers import Server
+from tests.store.servers import started
 
 WINDOW = 10
 FORMS: dict[str, dict[str, Any]] = {
@@ -69,8 +67,7 @@ def test_retry_after_is_true_to_the_second_and_no_window_has_more(algorithm: str
 @pytest.mark.parametrize("algorithm", ["sliding", "log", "token_bucket"])
 async def test_two_gateways_on_one_server(algorithm: str) -> None:
     """A storm at both over real time: exactly the limit, and then each refused one is told when it may come."""
-    with TemporaryDirectory() as folder:
-        server = Server(Path(folder)).start()
+    with started() as server:
         stores = [RedisStore(parse(server.url)) for _ in range(2)]
         try:
             pipelines = []
@@ -90,7 +87,6 @@ async def test_two_gateways_on_one_server(algorithm: str) -> None:
         finally:
             for store in stores:
                 await store.stop()
-            server.kill()
 
 
 def test_many_clients_cost_bounded_memory() -> None:

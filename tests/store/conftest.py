@@ -9,32 +9,26 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.store.hosting import Hosted
-from tests.store.servers import Server
+from tests.store.servers import Server, started
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
     """A Valkey of the test's own, to be frozen and killed."""
-    with TemporaryDirectory() as folder:
-        made = Server(Path(folder)).start()
+    with started() as made:
         yield made
-        made.kill()
 
 
 @pytest.fixture(scope="session")
 def valkey_server() -> Iterator[Server]:
-    with TemporaryDirectory() as folder:
-        server = Server(Path(folder), "valkey").start()
+    with started("valkey") as server:
         yield server
-        server.kill()
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[Server]:
-    with TemporaryDirectory() as folder:
-        server = Server(Path(folder), "redis").start()
+    with started("redis") as server:
         yield server
-        server.kill()
 
 
 @pytest.fixture

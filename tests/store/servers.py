@@ -8,9 +8,11 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import hiredis
 import pytest
@@ -96,3 +98,14 @@ class Server(Mortal):
                     raise OSError("closed")
                 reader.feed(data)
             return reply
+
+
+@contextmanager
+def started(kind: str = "valkey") -> Iterator[Server]:
+    """One in a folder of its own, whose name is short: a socket's path has 107 bytes at most."""
+    with TemporaryDirectory() as folder:
+        server = Server(Path(folder), kind).start()
+        try:
+            yield server
+        finally:
+            server.kill()

@@ -178,12 +178,12 @@ async def test_frozen_killed_and_restarted_under_load(server: Server, tmp_path: 
         await asyncio.sleep(1.5)
         server.thaw()
         for gateway in asked.gateways:
-            await said(gateway, "is back")
+            await said(gateway, "is back after")
         server.kill()
         await asyncio.sleep(1)
         server.start()
         for gateway in asked.gateways:
-            await said(gateway, "is back", 2)
+            await said(gateway, "is back after", 2)
         enough.set()
         await asyncio.gather(*load)
         assert Counter(answer.status for answer in answers) == {204: len(answers)}
