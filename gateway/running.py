@@ -148,6 +148,10 @@ class Running:
             self.cache, self.inherited_cache, before.cache = self.inherited_cache, None, None
         if self.inherited_jobs is not None:
             self.jobs, self.inherited_jobs, before.jobs = self.inherited_jobs, None, None
+        replaced = {upstream.name: upstream for upstream in before.upstreams}
+        for upstream in self.upstreams:
+            if upstream.name in replaced:
+                upstream.succeed(replaced[upstream.name])
         for upstream in self.inherited:
             before.upstreams.remove(upstream)
         self.upstreams += self.inherited

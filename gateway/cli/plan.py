@@ -13,7 +13,11 @@ from gateway.cli.mistakes import compiled, failed, refused
 from gateway.cli.tree import tree
 from gateway.config.policy import EntrySettings, Policy, RouteSettings
 from gateway.config.shape import nearest
+from gateway.config.upstream import UpstreamSettings
 from gateway.errors import ConfigError
+
+SHOWN = {"targets", "paths", "balance", "max_in_flight"}
+"""Of an upstream."""
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -35,12 +39,13 @@ def plan(policy: Policy, routes: Sequence[RouteSettings]) -> dict[str, Any]:
     return {
         "policy": str(policy.path),
         "listen": [listener.address for listener in policy.server.listen],
-        "upstreams": {
-            name: {"targets": list(upstream.targets), "balance": upstream.balance, "paths": upstream.paths}
-            for name, upstream in policy.upstreams.items()
-        },
+        "upstreams": {name: _upstream(upstream) for name, upstream in policy.upstreams.items()},
         "routes": [_route(policy, route) for route in routes],
     }
+
+
+def _upstream(upstream: UpstreamSettings) -> dict[str, Any]:
+    return upstream.model_dump(mode="json", include=SHOWN, exclude_none=True, warnings=False)  # which take what `by` holds for a slip
 
 
 def _route(policy: Policy, route: RouteSettings) -> dict[str, Any]:

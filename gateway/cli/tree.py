@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from gateway.config.balance import HashBalance
 from gateway.config.policy import EntrySettings, Policy, RouteSettings
 from gateway.config.schema import RouteSchema
+from gateway.config.upstream import UpstreamSettings
 
 SIGNS = {"↓": ("on_request",), "→": ("on_attempt",), "↑": ("on_response", "on_chunk", "on_body_end"), "∎": ("on_end",)}
 LEGEND = "↓ sees the request on its way down, → each try at the upstream, ↑ the reply on its way up, ∎ the end"
@@ -42,7 +44,17 @@ def _bottom(policy: Policy, route: RouteSettings) -> str:
     if route.upstream is None:
         return "no upstream: a plugin answers"
     upstream = policy.upstreams[route.upstream]
-    return f"{route.upstream}: {', '.join(upstream.targets)}{_upgrades(route)}"
+    return f"{route.upstream}: {', '.join([*upstream.targets, *_ways(upstream)])}{_upgrades(route)}"
+
+
+def _ways(upstream: UpstreamSettings) -> Iterator[str]:
+    """How a target is chosen, and what becomes of failures, where the policy says so."""
+    if isinstance(upstream.balance, HashBalance):
+        yield f"by hash of {flow(upstream.balance.model_dump(mode='json', warnings=False)['hash']['by'])}"
+    elif "balance" in upstream.model_fields_set:
+        yield f"by {upstream.balance}"
+    if upstream.max_in_flight is not None:
+        yield f"{upstream.max_in_flight} in flight at most"
 
 
 def _upgrades(route: RouteSettings) -> str:

@@ -8,17 +8,11 @@ WHY = "known, but not built yet in this version"
 
 KEYS = frozenset(
     {
-        "upstreams.*.balance",
         "upstreams.*.health",
-        "upstreams.*.max_in_flight",
         "upstreams.*.outlier",
         "upstreams.*.retry",
     }
 )
-VALUES = {
-    "upstreams.*.balance": ("least_request", "hash"),
-}
-"""Of keys that exist: the beginnings of values that do not yet."""
 
 
 def _pattern(path: Path) -> str:
@@ -27,10 +21,3 @@ def _pattern(path: Path) -> str:
 
 def is_key(path: Path) -> bool:
     return _pattern(path) in KEYS
-
-
-def is_value(path: Path, value: object) -> bool:
-    """`balance: least_request`, `balance: {hash: ...}`, `url: redis://...`."""
-    pattern = _pattern(path)
-    words = list(value) if isinstance(value, dict) else [value]
-    return any(isinstance(word, str) and word.startswith(VALUES.get(pattern, ())) for word in words)

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic.json_schema import WithJsonSchema
 
 from gateway.authority import hostname, is_name_or_ipv4, valid_host
+from gateway.config.balance import Balance
 from gateway.config.certificate import CERTIFICATE, holds, usable
 from gateway.config.settings import Duration, File, OneOrMany, Settings, kind
 from gateway.errors import BadRequest
@@ -111,7 +112,17 @@ class UpstreamSettings(Settings):
         description="How it tells paths apart. `loose`: case and a trailing slash make no difference, as in Express, and so they make none "
         "to the routes either; `strict`: each spelling is a path of its own.",
     )
-    balance: Literal["round_robin"] = Field("round_robin", description="How a target is chosen: `round_robin`, each in its turn.")
+    balance: Balance = Field(
+        "round_robin",
+        description="How a target is chosen. `round_robin`: each in its turn; `least_request`: of two at random, the one with fewer "
+        "requests under way; `{hash: {by: client}}`: the same one for the same client.",
+    )
     keepalive: Keepalive = Field(default_factory=Keepalive, description="Connections that are kept open between two requests.")
     timeouts: UpstreamTimeouts = Field(default_factory=UpstreamTimeouts, description="How long the gateway waits for it; then 504.")
     tls: UpstreamTls = Field(default_factory=UpstreamTls, description="How https targets are trusted.")
+    max_in_flight: int | None = Field(
+        None,
+        ge=1,
+        description="Requests under way at all its targets together, for each worker; any beyond is answered with 503 and Retry-After at "
+        "once, for none waits. A WebSocket does not count once it is open. Without it there is no such limit.",
+    )

@@ -20,8 +20,8 @@ from gateway.wire import HeadParser
 
 
 def stubbed(name: str, settings: UpstreamSettings, ask: Ask, clock: Clock) -> Upstream:
-    """The upstream `name`, whose targets are stubs."""
-    return Upstream(name, [StubTarget(name, url, settings, ask, clock) for url in settings.targets])
+    """The upstream `name`, whose targets are stubs, and which of them is asked no matter of chance."""
+    return Upstream.of(name, [StubTarget(name, url, settings, ask, clock) for url in settings.targets], settings, random=lambda: 0.0)
 
 
 class StubTarget(Target):

@@ -13,7 +13,6 @@ from gateway.app import App
 from gateway.state.record import State
 from gateway.telemetry.metrics.families import Counter, Metrics
 from gateway.telemetry.watchdog import Watchdog
-from gateway.upstream import Upstream
 
 EVERY = 0.5  # seconds between two looks
 LAG = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -22,6 +21,10 @@ STORE = {
     "errors": "Errors that it answered.",
     "away": "What was not asked of it, for it was away.",
     "alone": "Requests that were decided without it.",
+}
+UPSTREAM = {
+    "replays": "Requests sent again on another connection.",
+    "refused": "Requests refused because there were `max_in_flight`.",
 }
 CONNECTION = ("http.connection.state", "server.address", "server.port")
 
@@ -45,7 +48,6 @@ class Sampler:
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._followed: list[_Followed] = []
-        self._replays: WeakKeyDictionary[Upstream, int] = WeakKeyDictionary()
         self._connections: dict[tuple[str, str, int], int] = {}
         metrics = front.app.metrics
         self._lag = metrics.histogram("gateway.loop.lag", "How late the event loop does what is due.", bounds=LAG).bind()
@@ -55,7 +57,7 @@ class Sampler:
             "Connections to upstreams' targets; an active one is in use, or being made.",
             CONNECTION,
         )
-        self._replayed = metrics.counter("gateway.upstream.replays", "Requests sent again on another connection.", ("upstream",))
+        self._counted = {what: metrics.counter(f"gateway.upstream.{what}", told, ("upstream",)) for what, told in UPSTREAM.items()}
         self._keys = metrics.gauge("gateway.store.keys", "Keys that the limits tell apart in this process.").bind()
         self._store_up = metrics.gauge("gateway.store.up", "Processes for which the store is there.").bind()
         self._store = _bound(metrics, "gateway.store", STORE)
@@ -120,8 +122,8 @@ class Sampler:
     def _look_at_upstreams(self) -> None:
         found = dict.fromkeys(self._connections, 0)  # a target that a reload took away has none
         for name, upstream in self._front.app.upstreams.items():
-            self._replayed.bind(upstream=name).add(upstream.replays - self._replays.get(upstream, 0))
-            self._replays[upstream] = upstream.replays
+            counts = {what: getattr(upstream, what) for what in UPSTREAM}
+            self._follow(upstream, counts, {what: family.bind(upstream=name) for what, family in self._counted.items()})
             for target in upstream.targets:
                 for state, number in (("active", target.active), ("idle", target.idle)):
                     which = (state, target.host, target.port)

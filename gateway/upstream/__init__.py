@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from random import random as at_random
 from time import monotonic
+from typing import Self
 
-from gateway.errors import GatewayError, PayloadTooLarge
+from gateway.config.upstream import UpstreamSettings
+from gateway.errors import GatewayError, PayloadTooLarge, ReducedCapacity
 from gateway.exchange import Attempt, Exchange, Headers, Reply
 from gateway.pipeline import Pipeline
+from gateway.upstream.balance import Pick, pick, round_robin
 from gateway.upstream.connection import Connection, Stale
 from gateway.upstream.target import Target
 from gateway.wire import serialize
@@ -22,13 +26,21 @@ WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
 
 
 class Upstream:
-    """A named service: its targets, taken in turn."""
+    """A named service, and which of its targets is asked."""
 
-    def __init__(self, name: str, targets: Sequence[Target]) -> None:
+    def __init__(self, name: str, targets: Sequence[Target], pick: Pick[Target] | None = None, most: int | None = None) -> None:
+        """`most`: requests under way at all targets together; None: any number."""
         self.name = name
         self.targets = tuple(targets)
         self.replays = 0
-        self._turn = -1
+        self.refused = 0  # because there were `most` already
+        self._pick = pick or round_robin()
+        self._most = most
+
+    @classmethod
+    def of(cls, name: str, targets: Sequence[Target], settings: UpstreamSettings, random: Callable[[], float] = at_random) -> Self:
+        """As the policy wishes."""
+        return cls(name, targets, pick(settings.balance, random), settings.max_in_flight)
 
     def start(self) -> None:
         for target in self.targets:
@@ -38,9 +50,26 @@ class Upstream:
         for target in self.targets:
             target.stop()
 
-    def _next(self) -> Target:
-        self._turn = turn = (self._turn + 1) % len(self.targets)
-        return self.targets[turn]
+    def succeed(self, before: Upstream) -> None:
+        """Take the place of the upstream of this name in the policy before: targets that stay keep what is known of them."""
+        known = {target.url: target for target in before.targets}
+        for target in self.targets:
+            if (old := known.pop(target.url, None)) is not None:
+                target.succeed(old)
+
+    @property
+    def is_full(self) -> bool:
+        """There are as many requests under way as there may be."""
+        if self._most is None:
+            return False
+        under_way = 0
+        for target in self.targets:
+            under_way += target.active
+        return under_way >= self._most
+
+    def _choose(self, ex: Exchange) -> Target:
+        targets = self.targets
+        return targets[0] if len(targets) == 1 else self._pick(ex, targets)
 
     async def send(self, ex: Exchange, pipeline: Pipeline) -> Reply:
         """The reply of one of the targets. Raises a GatewayError when there is none to pass on.
@@ -49,13 +78,17 @@ class Upstream:
         without a byte of an answer, for then it closed while the request was on its way (RFC 9112, section 9.3.1).
         """
         ex.check_length()
+        if self._most is not None and self.is_full:
+            self.refused += 1
+            why = f"upstream {self.name}: {self._most} requests are under way"
+            raise ReducedCapacity("The service has as much to do as it can.", reason=why, headers=[("Retry-After", "1")])
         body = ex.body_at_hand
         stream = ex.stream if body is None else None
         if stream is not None and (body := stream.take()) is not None:
             if len(body) > ex.body_limit:
                 raise PayloadTooLarge(ex.body_limit)
             stream = None
-        target = self._next()
+        target = self._choose(ex)
         connection = target.free()
         answer: asyncio.Future[Reply] | None = None
         chunked = False

@@ -50,6 +50,7 @@ class Target:
         self._turn = 0
         self._free: deque[Connection] = deque()  # the last used at the right: it is the one least likely to have gone stale
         self._used: set[Connection] = set()
+        self._before: Target | None = None  # of the policy before, while requests that it took are under way
         self._opening: dict[asyncio.Task[Connection], float] = {}  # since when; the sweep gives up those that take too long
         self._looking_up: asyncio.Task[None] | None = None
         self._sweep: asyncio.TimerHandle | None = None
@@ -70,6 +71,10 @@ class Target:
         for connection in list(self._free):
             connection.close()
 
+    def succeed(self, before: Target) -> None:
+        """Take the place of the same target in the policy before, whose requests under way are this one's, too."""
+        self._before = before
+
     @property
     def idle(self) -> int:
         """Connections that nobody uses."""
@@ -77,8 +82,9 @@ class Target:
 
     @property
     def active(self) -> int:
-        """Connections in use, or being made."""
-        return len(self._used) + len(self._opening)
+        """Connections in use, or being made: requests under way."""
+        active = len(self._used) + len(self._opening)
+        return active if self._before is None else active + self._before.active
 
     def free(self) -> Connection | None:
         """An idle connection that nothing speaks against, to be used at once."""
@@ -102,10 +108,14 @@ class Target:
                 raise UpstreamTimeout(reason=f"{self.url}: no connection within {self._connect:g} s") from None
             task.add_done_callback(self._keep)
             raise
+        if connection.is_closing:
+            raise UpstreamUnreachable(reason=f"{self.url}: the connection was closed at once")
         return connection
 
     def _opened(self, task: asyncio.Task[Connection]) -> None:
         del self._opening[task]
+        if not task.cancelled() and task.exception() is None and not task.result().is_closing:
+            self._used.add(task.result())
 
     async def _open(self) -> Connection:
         """Its addresses in turn, until one accepts."""
@@ -128,7 +138,6 @@ class Target:
             made: Connection = connection
             made.address = address
             made.since = self._loop.time()
-            self._used.add(made)
             return made
         raise UpstreamUnreachable(reason=f"{self.url}: {failure or 'its name has no address'}") from failure
 
@@ -177,6 +186,8 @@ class Target:
                 task.cancel()
         for connection in list(self._used):
             connection.check(now, self._head, self._idle)
+        if self._before is not None and not self._before.active:
+            self._before = None
         free = self._free
         while free and (now - free[0].since > self._keepalive or (len(free) > self._kept and now - free[0].since > SWEEP)):
             free[0].close()

@@ -201,7 +201,7 @@ async def test_what_is_looked_at() -> None:
         serving.app.store.counters["trips"] = 3  # type: ignore[index]
         client.send(request("/there/x"))
         await client.read(1)
-        serving.app.upstreams["a"].replays = 4
+        serving.app.upstreams["a"].replays, serving.app.upstreams["a"].refused = 4, 5
         for _ in range(2):
             looking.sample()  # what is followed is added once
         found = told(serving.app.metrics.read())
@@ -209,6 +209,7 @@ async def test_what_is_looked_at() -> None:
         assert total(found, "http_client_open_connections", http_connection_state="idle", server_address="127.0.0.1") == 1
         assert total(found, "http_client_open_connections", http_connection_state="active") == 0
         assert total(found, "gateway_upstream_replays_total", upstream="a") == 4
+        assert total(found, "gateway_upstream_refused_total", upstream="a") == 5
         assert total(found, "gateway_log_dropped_total", log="access") == 3
         assert total(found, "gateway_loop_stalls_total") == 2 and total(found, "gateway_loop_stalled_seconds_total") == 1.5
         assert [total(found, "gateway_traces_spans_total", outcome=one) for one in ("sent", "dropped", "failed")] == [7, 2, 1]

@@ -200,6 +200,23 @@ async def test_nobody_listens() -> None:
         assert f"127.0.0.1:{port}" in failure.value.reason
 
 
+async def test_a_connection_that_is_gone_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closed between its making and the turn of who waited for it: nothing would tell of what was sent on it."""
+    made = Target._open
+
+    async def closed_at_once(self: Target) -> Any:
+        connection = await made(self)
+        connection.connection_lost(None)
+        return connection
+
+    monkeypatch.setattr(Target, "_open", closed_at_once)
+    async with RawUpstream() as server, upstream(server.url) as service, asyncio.timeout(2):
+        with pytest.raises(UpstreamUnreachable, match="cannot be reached") as failure:
+            await ask(service)
+        assert "closed at once" in failure.value.reason
+        assert [one.active for one in service.targets] == [0]
+
+
 async def test_a_connection_that_is_not_accepted_in_time() -> None:
     with socket.socket() as full, socket.socket() as filler:
         full.bind(("127.0.0.1", 0))
