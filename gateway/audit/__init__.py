@@ -54,6 +54,7 @@ RULES: tuple[Rule, ...] = (
     upstreams.unverified_upstream,
     upstreams.stale_connection,
     upstreams.short_drain,
+    upstreams.many_attempts,
     exposure.trusted_by_all,
     exposure.public_observe,
     exposure.public_admin,

@@ -9,6 +9,8 @@ from gateway.errors import Mistake
 
 NODE = 5.0
 """Seconds after which Node closes an idle connection (server.keepAliveTimeout)."""
+TRIES = 3
+"""More than these are for more targets alone."""
 
 
 def unused_upstream(subject: Subject) -> Iterator[Mistake]:
@@ -100,3 +102,22 @@ def short_drain(subject: Subject) -> Iterator[Mistake]:
     if slowest[0] > drain:
         why = f"requests are cut after {drain:g} s at a restart, but {slowest[1]} has {slowest[0]:g} s to answer"
         yield subject.at(("server", "timeouts", "drain"), why, f"write at least {slowest[0]:g}s")
+
+
+def many_attempts(subject: Subject) -> Iterator[Mistake]:
+    """A request is sent again and again to the same targets.
+
+    What fails three times fails a fourth time, and its client waits longer to hear of it; every service in the chain that does so
+    multiplies what the last one gets. Write no more than three, or than there are targets.
+
+        upstreams:
+          leads: {targets: "http://127.0.0.1:3000", retry: {attempts: 6}}
+        routes:
+          - {name: leads, match: /leads, upstream: leads}
+    """
+    for name, upstream in subject.policy.upstreams.items():
+        most = max(TRIES, len(upstream.targets))
+        if upstream.retry is not None and upstream.retry.attempts > most:
+            targets = f"{len(upstream.targets)} target{'s' * (len(upstream.targets) > 1)}"
+            why = f"a request is sent up to {upstream.retry.attempts} times to {targets}, and its client waits"
+            yield subject.at(("upstreams", name, "retry", "attempts"), why, f"write {most} at most")

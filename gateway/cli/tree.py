@@ -53,6 +53,8 @@ def _ways(upstream: UpstreamSettings) -> Iterator[str]:
         yield f"by hash of {flow(upstream.balance.model_dump(mode='json', warnings=False)['hash']['by'])}"
     elif "balance" in upstream.model_fields_set:
         yield f"by {upstream.balance}"
+    if upstream.retry is not None:
+        yield f"{upstream.retry.attempts} tries"
     if upstream.max_in_flight is not None:
         yield f"{upstream.max_in_flight} in flight at most"
 

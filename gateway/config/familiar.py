@@ -92,6 +92,11 @@ KEYS: dict[str, tuple[str, ...]] = {
     "expose_headers": ("exposed_headers",),
     "timeout": ("within",),
     "if": ("when",),
+    **dict.fromkeys(("retries", "retry_policy"), ("retry",)),
+    **dict.fromkeys(("tries", "max_attempts"), ("attempts",)),
+    **dict.fromkeys(("retry_on", "conditions", "statuses"), ("on",)),
+    **dict.fromkeys(("lb", "lb_policy", "load_balancing", "load_balancer", "algorithm", "strategy"), ("balance",)),
+    **dict.fromkeys(("max_connections", "max_concurrent_requests", "max_inflight"), ("max_in_flight",)),
 }
 WRITTEN: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("requests_per_second", "rps"), ("window", "write limit: ... and window: 1s")),

@@ -10,7 +10,6 @@ KEYS = frozenset(
     {
         "upstreams.*.health",
         "upstreams.*.outlier",
-        "upstreams.*.retry",
     }
 )
 

@@ -12,6 +12,7 @@ from pydantic.json_schema import WithJsonSchema
 from gateway.authority import hostname, is_name_or_ipv4, valid_host
 from gateway.config.balance import Balance
 from gateway.config.certificate import CERTIFICATE, holds, usable
+from gateway.config.recovery import RetrySettings
 from gateway.config.settings import Duration, File, OneOrMany, Settings, kind
 from gateway.errors import BadRequest
 
@@ -77,7 +78,7 @@ class UpstreamTimeouts(Settings):
     """How long the gateway waits for an upstream; then 504."""
 
     connect: Duration = Field(1.0, gt=0, description="For a connection, TLS included.")
-    head: Duration = Field(10.0, gt=0, description="For the head of the answer, from the last byte of the request.")
+    head: Duration = Field(10.0, gt=0, description="For the head of the answer, from the last byte of the request; for each try anew.")
     idle: Duration = Field(30.0, gt=0, description="The longest gap between two pieces of the answer.")
 
 
@@ -120,6 +121,9 @@ class UpstreamSettings(Settings):
     keepalive: Keepalive = Field(default_factory=Keepalive, description="Connections that are kept open between two requests.")
     timeouts: UpstreamTimeouts = Field(default_factory=UpstreamTimeouts, description="How long the gateway waits for it; then 504.")
     tls: UpstreamTls = Field(default_factory=UpstreamTls, description="How https targets are trusted.")
+    retry: RetrySettings | None = Field(
+        None, description="Which failures are met by asking again. Without it only a connection that turned out to be closed is replaced."
+    )
     max_in_flight: int | None = Field(
         None,
         ge=1,

@@ -7,21 +7,27 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.config.upstream import UpstreamSettings
-from gateway.errors import UpstreamTimeout, UpstreamUnreachable
+from gateway.errors import UpstreamTimeout
 from gateway.exchange import Headers
 from gateway.rehearsal.answer import Answer, Ask, Sent
 from gateway.rehearsal.clock import Clock
 from gateway.rehearsal.memory import MemoryTransport
 from gateway.server.framing import ChunkedBody, LengthBody
 from gateway.stream import Stream
-from gateway.upstream import Target, Upstream
+from gateway.upstream import Means, Target, Upstream
 from gateway.upstream.connection import Connection
+from gateway.upstream.failures import NoConnection
 from gateway.wire import HeadParser
 
 
 def stubbed(name: str, settings: UpstreamSettings, ask: Ask, clock: Clock) -> Upstream:
-    """The upstream `name`, whose targets are stubs, and which of them is asked no matter of chance."""
-    return Upstream.of(name, [StubTarget(name, url, settings, ask, clock) for url in settings.targets], settings, random=lambda: 0.0)
+    """The upstream `name`, whose targets are stubs. Nothing in it is left to chance, and who waits moves the clock."""
+
+    async def sleep(seconds: float) -> None:
+        clock.advance(seconds)
+
+    targets = [StubTarget(name, url, settings, ask, clock) for url in settings.targets]
+    return Upstream.of(name, targets, settings, Means(now=clock, time=clock, sleep=sleep, random=lambda: 0.0))
 
 
 class StubTarget(Target):
@@ -53,7 +59,7 @@ class StubTarget(Target):
     def _answer(self, connection: Connection, sent: Sent) -> None:
         answer = self._ask(sent)
         if answer.fail == "refused":
-            connection.fail(UpstreamUnreachable(reason=f"{self.url}: the connection was refused"))
+            connection.fail(NoConnection(reason=f"{self.url}: the connection was refused"))
         elif answer.fail == "reset":
             connection.connection_lost(ConnectionResetError("reset by the upstream"))
         elif answer.fail == "timeout" or answer.delay > self._limit:

@@ -24,6 +24,8 @@ STORE = {
 }
 UPSTREAM = {
     "replays": "Requests sent again on another connection.",
+    "retries": "Requests sent again because they failed.",
+    "withheld": "Retries that the budget did not allow.",
     "refused": "Requests refused because there were `max_in_flight`.",
 }
 CONNECTION = ("http.connection.state", "server.address", "server.port")

@@ -3,44 +3,71 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from random import random as at_random
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from time import monotonic
 from typing import Self
 
+from gateway.config.balance import Balance
 from gateway.config.upstream import UpstreamSettings
 from gateway.errors import GatewayError, PayloadTooLarge, ReducedCapacity
 from gateway.exchange import Attempt, Exchange, Headers, Reply
 from gateway.pipeline import Pipeline
-from gateway.upstream.balance import Pick, pick, round_robin
-from gateway.upstream.connection import Connection, Stale
+from gateway.upstream.balance import Pick, pick
+from gateway.upstream.connection import Connection
+from gateway.upstream.failures import Failure, Stale, failure
+from gateway.upstream.retry import IDEMPOTENT, Retry, asked_wait, is_repeatable
 from gateway.upstream.target import Target
 from gateway.wire import serialize
 
-__all__ = ["Target", "Upstream"]
+__all__ = ["Means", "Target", "Upstream"]
 
-REPLAYABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
-"""Idempotent (RFC 9110, section 9.2.2): sent twice they mean what they mean once."""
 WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
 """Methods whose lack of a body is said, Content-Length: 0 (RFC 9110, section 8.6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What an upstream goes by: time, in seconds, and chance. A rehearsal has its own."""
+
+    now: Callable[[], float] = monotonic
+    time: Callable[[], float] = time.time  # since 1970
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    random: Callable[[], float] = random.random  # from 0.0 up to 1.0
 
 
 class Upstream:
     """A named service, and which of its targets is asked."""
 
-    def __init__(self, name: str, targets: Sequence[Target], pick: Pick[Target] | None = None, most: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        targets: Sequence[Target],
+        balance: Balance = "round_robin",
+        most: int | None = None,
+        retry: Retry | None = None,
+        means: Means | None = None,
+    ) -> None:
         """`most`: requests under way at all targets together; None: any number."""
         self.name = name
         self.targets = tuple(targets)
         self.replays = 0
+        self.retries = 0
         self.refused = 0  # because there were `most` already
-        self._pick = pick or round_robin()
+        self._means = means or Means()
+        self._pick: Pick[Target] = pick(balance, self._means.random)
+        self._pick_again: Pick[Target] = pick(balance, self._means.random)  # turns of its own: else a dead target would have each first try
         self._most = most
+        self._retry = retry
 
     @classmethod
-    def of(cls, name: str, targets: Sequence[Target], settings: UpstreamSettings, random: Callable[[], float] = at_random) -> Self:
+    def of(cls, name: str, targets: Sequence[Target], settings: UpstreamSettings, means: Means | None = None) -> Self:
         """As the policy wishes."""
-        return cls(name, targets, pick(settings.balance, random), settings.max_in_flight)
+        means = means or Means()
+        retry = None if settings.retry is None else Retry(settings.retry, settings.timeouts.head, means.random)
+        return cls(name, targets, settings.balance, settings.max_in_flight, retry, means)
 
     def start(self) -> None:
         for target in self.targets:
@@ -67,15 +94,25 @@ class Upstream:
             under_way += target.active
         return under_way >= self._most
 
-    def _choose(self, ex: Exchange) -> Target:
-        targets = self.targets
-        return targets[0] if len(targets) == 1 else self._pick(ex, targets)
+    @property
+    def withheld(self) -> int:
+        """Retries that the budget did not allow."""
+        return 0 if self._retry is None else self._retry.withheld
+
+    def _choose(self, ex: Exchange, tried: tuple[Target, ...] = ()) -> Target:
+        """Another than those that were tried, where there is one."""
+        targets: Sequence[Target] = self.targets
+        if len(targets) == 1:
+            return targets[0]
+        if not tried:
+            return self._pick(ex, targets)
+        return self._pick_again(ex, [target for target in targets if target not in tried] or targets)
 
     async def send(self, ex: Exchange, pipeline: Pipeline) -> Reply:
         """The reply of one of the targets. Raises a GatewayError when there is none to pass on.
 
-        Exactly one request is sent twice: an idempotent one without a body, on a connection that was used before and closed
-        without a byte of an answer, for then it closed while the request was on its way (RFC 9112, section 9.3.1).
+        Whatever the policy says of retries, one request is sent twice: an idempotent one without a body, on a connection that was used
+        before and closed without a byte of an answer, for then it closed while the request was on its way (RFC 9112, section 9.3.1).
         """
         ex.check_length()
         if self._most is not None and self.is_full:
@@ -88,6 +125,12 @@ class Upstream:
             if len(body) > ex.body_limit:
                 raise PayloadTooLarge(ex.body_limit)
             stream = None
+        retry = self._retry
+        since = 0.0
+        tried: tuple[Target, ...] = ()
+        if retry is not None:
+            since = self._means.now()
+            retry.budget.count(since)
         target = self._choose(ex)
         connection = target.free()
         answer: asyncio.Future[Reply] | None = None
@@ -112,20 +155,51 @@ class Upstream:
                 attempt.duration = monotonic() - begun
                 if connection is not None:
                     connection.close()
-                if reused and isinstance(error, Stale) and body is None and stream is None and ex.method in REPLAYABLE and not ex.upgrade:
+                if reused and isinstance(error, Stale) and body is None and stream is None and ex.method in IDEMPOTENT and not ex.upgrade:
                     self.replays += 1
                     error.__traceback__ = None  # it holds this frame, which holds the attempt that holds the error
                     connection = answer = None
                     continue
-                raise
+                if retry is None or (wrong := failure(error)) is None:
+                    raise
+                pause = self._pause(retry, ex, wrong, len(tried) + 1, since, stream is not None and answer is not None)
+                if pause is None:
+                    raise
+                error.__traceback__ = None
             except BaseException:
                 if connection is not None:
                     _give_up(connection, answer)
                 raise
-            attempt.duration = monotonic() - begun
-            attempt.status = reply.status
-            reply.upstream = target.url
-            return reply
+            else:
+                attempt.duration = monotonic() - begun
+                attempt.status = reply.status
+                if retry is None or reply.status not in retry.on:
+                    reply.upstream = target.url
+                    return reply
+                asked = asked_wait(reply.headers.get("Retry-After"), self._means.time())
+                pause = self._pause(retry, ex, reply.status, len(tried) + 1, since, stream is not None, asked)
+                if pause is None:
+                    reply.upstream = target.url
+                    return reply
+                reply.abandon()
+            tried = (*tried, target)
+            answer = None
+            await self._means.sleep(pause)
+            target = self._choose(ex, tried)
+            connection = target.free()
+
+    def _pause(
+        self, retry: Retry, ex: Exchange, wrong: Failure | int, tries: int, since: float, is_spent: bool, asked: float = 0.0
+    ) -> float | None:
+        """Seconds until the request is sent again; None: it is not."""
+        if wrong not in retry.on or not is_repeatable(ex.method, wrong, is_spent=is_spent, is_upgrade=bool(ex.upgrade)) or self.is_full:
+            return None
+        now = self._means.now()
+        pause = retry.pause(tries, now - since, now, asked)
+        if pause is not None:
+            self.retries += 1
+            ex.note("retry", after=wrong, pause=round(pause, 3))
+        return pause
 
 
 def _give_up(connection: Connection, answer: asyncio.Future[Reply] | None) -> None:

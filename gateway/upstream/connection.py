@@ -8,17 +8,14 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from gateway.errors import BadGateway, ClientGone, GatewayError, PayloadTooLarge, UpstreamTimeout, UpstreamUnreachable
+from gateway.errors import BadGateway, ClientGone, GatewayError, PayloadTooLarge, UpstreamTimeout
 from gateway.exchange import Entity, Exchange, Reply
 from gateway.stream import HIGH, Stream
 from gateway.upstream.answer import AnswerReader
+from gateway.upstream.failures import Broken, Stale
 
 PIECE = 64 * 1024  # bytes read at once of what a broken connection still holds
 MOST_LEFT = 16  # such pieces
-
-
-class Stale(UpstreamUnreachable):
-    """The connection closed before a byte of the answer: with a reused one that is nobody's fault, and safe requests go again."""
 
 
 class Connection(asyncio.Protocol):
@@ -185,7 +182,7 @@ class Connection(asyncio.Protocol):
                 raise BadGateway(reason=f"the connection broke: {error}") from error
             self._answer.eof()
         except BadGateway as failure:
-            self._end_with(failure if self._answer.started else Stale(reason=failure.reason), is_lost=True)
+            self._end_with((Broken if self._answer.started else Stale)(reason=failure.reason), is_lost=True)
         else:
             self._finish()
 

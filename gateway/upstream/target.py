@@ -11,8 +11,9 @@ from collections import deque
 from typing import Any
 from urllib.parse import urlsplit
 
-from gateway.errors import GatewayError, UpstreamTimeout, UpstreamUnreachable
+from gateway.errors import GatewayError
 from gateway.upstream.connection import Connection
+from gateway.upstream.failures import ConnectTimeout, NoConnection
 
 log = logging.getLogger("gateway.upstream")
 
@@ -97,7 +98,7 @@ class Target:
         return None
 
     async def connect(self) -> Connection:
-        """A new connection. Raises UpstreamUnreachable or UpstreamTimeout; a caller that is cancelled leaves it to others."""
+        """A new connection. Raises NoConnection or ConnectTimeout; a caller that is cancelled leaves it to others."""
         task = self._loop.create_task(self._open())
         self._opening[task] = self._loop.time()
         task.add_done_callback(self._opened)
@@ -105,11 +106,11 @@ class Target:
             connection: Connection = await asyncio.shield(task)
         except asyncio.CancelledError:
             if task.cancelled():  # by the sweep, or because the gateway ends
-                raise UpstreamTimeout(reason=f"{self.url}: no connection within {self._connect:g} s") from None
+                raise ConnectTimeout(reason=f"{self.url}: no connection within {self._connect:g} s") from None
             task.add_done_callback(self._keep)
             raise
         if connection.is_closing:
-            raise UpstreamUnreachable(reason=f"{self.url}: the connection was closed at once")
+            raise NoConnection(reason=f"{self.url}: the connection was closed at once")
         return connection
 
     def _opened(self, task: asyncio.Task[Connection]) -> None:
@@ -139,13 +140,13 @@ class Target:
             made.address = address
             made.since = self._loop.time()
             return made
-        raise UpstreamUnreachable(reason=f"{self.url}: {failure or 'its name has no address'}") from failure
+        raise NoConnection(reason=f"{self.url}: {failure or 'its name has no address'}") from failure
 
     async def _lookup(self) -> list[str]:
         try:
             found = await self._loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         except OSError as error:
-            raise UpstreamUnreachable(reason=f"{self.url}: {error}") from error
+            raise NoConnection(reason=f"{self.url}: {error}") from error
         self._addresses = list(dict.fromkeys(entry[4][0] for entry in found))
         self._looked_up = self._loop.time()
         return self._addresses

@@ -98,6 +98,40 @@ async def test_replies(policy: Policy, request_: str, answer: Answer, status: in
         assert outcome.lines[0]["duration_ms"] == seconds * 1000
 
 
+RETRIES: list[tuple[str, list[Answer], int, float, int, int]] = [
+    # method, the answers one after another, status, how long it took, how many reached the upstream, attempts
+    ("GET", [Answer(fail="reset"), Answer()], 200, 0.0, 2, 2),
+    ("GET", [Answer(503), Answer()], 200, 0.0, 2, 2),
+    ("GET", [Answer(503, delay=0.5), Answer(502, delay=0.25), Answer()], 502, 0.75, 2, 2),
+    ("GET", [Answer(fail="refused"), Answer()], 200, 0.0, 1, 2),
+    ("POST", [Answer(fail="refused"), Answer()], 200, 0.0, 1, 2),
+    ("POST", [Answer(fail="reset"), Answer()], 502, 0.0, 1, 1),
+    ("POST", [Answer(503), Answer()], 503, 0.0, 1, 1),
+    ("GET", [Answer(fail="timeout"), Answer()], 504, 2.0, 1, 1),
+    ("GET", [Answer(503, (("Retry-After", "1"),)), Answer()], 200, 1.0, 2, 2),
+    ("GET", [Answer(503, (("Retry-After", "Thu, 01 Jan 2026 00:00:02 GMT"),)), Answer()], 200, 2.0, 2, 2),
+    ("GET", [Answer(503, (("Retry-After", "3"),)), Answer()], 503, 0.0, 1, 1),
+]
+
+
+@pytest.mark.parametrize(("method", "answers", "status", "seconds", "reached", "attempts"), RETRIES)
+async def test_retries(
+    tmp_path: Path, method: str, answers: list[Answer], status: int, seconds: float, reached: int, attempts: int
+) -> None:
+    """As over sockets; who waits moves the clock, and nothing is left to chance."""
+    path = tmp_path / "gateway.yaml"
+    own = {"loud", "broken", "waiting"}
+    text = "\n".join(line for line in POLICY.splitlines() if not any(f"name: {name}," in line for name in own))
+    path.write_text(text.replace("timeouts: {head: 2s}", "timeouts: {head: 2s}, retry: {attempts: 2}, balance: least_request"))
+    turns = iter(answers)
+    async with staged(load(path), lambda sent: next(turns)) as stage:
+        outcome = await stage.perform(Request(method, "/leads", body=b"x" if method == "POST" else None))
+    assert (outcome.status, len(outcome.sent)) == (status, reached)
+    assert stage.clock.now == BEGIN + seconds
+    assert outcome.lines[0]["attempts"] == attempts
+    assert [sent.body for sent in outcome.sent] == [b"x" if method == "POST" else b""] * reached
+
+
 @pytest.mark.parametrize(
     ("headers", "body", "got"),
     [

@@ -1,0 +1,47 @@
+"""What becomes of an upstream's failures: `retry`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+from pydantic.json_schema import WithJsonSchema
+
+from gateway.config.settings import OneOrMany, Percent, Settings, kind
+
+WORDS = ("connect", "reset")
+
+
+def _condition(value: Any) -> Any:
+    if value in WORDS or (isinstance(value, int) and 500 <= value <= 599):
+        return value
+    hint = "write the statuses, as in 502, 503, 504" if isinstance(value, str) and value.lower() in ("5xx", "gateway-error") else ""
+    if isinstance(value, str) and value.isdecimal():
+        hint = "write it without quotes"
+    raise ValueError(f"expected connect, reset or a status from 500 to 599, got {kind(value)}" + (f"; {hint}" if hint else ""))
+
+
+Condition = Annotated[
+    Literal["connect", "reset"] | int,
+    BeforeValidator(_condition),
+    WithJsonSchema({"anyOf": [{"enum": list(WORDS)}, {"type": "integer", "minimum": 500, "maximum": 599}]}),
+]
+
+
+class RetrySettings(Settings):
+    """Which failures are met by asking again: another target where there is one."""
+
+    example: ClassVar[str] = "attempts: 2"
+
+    attempts: int = Field(2, ge=2, le=10, description="How often a request is sent at most, the first time included.")
+    on: OneOrMany[Condition] = Field(
+        ("connect", "reset", 502, 503, 504),
+        min_length=1,
+        description="After what: `connect` (no connection: any method), `reset` (it broke before the head of the answer), a status of the "
+        "upstream's. After all but `connect` only what means the same twice is sent again: GET, HEAD, OPTIONS, TRACE, PUT, DELETE, "
+        "and with a body only where it is at hand.",
+    )
+    budget: Percent = Field(
+        0.2,
+        description="Which share of the requests of the last 10 to 20 s may be sent again, for each worker; ten may always.",
+    )
