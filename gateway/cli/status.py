@@ -41,6 +41,8 @@ def lines(status: Any) -> Iterator[str]:
     if last is not None:
         yield f"{_count(reloads['ended'], 'reload')}, {reloads['failed']} not taken; the last {last['time']}"
     yield from (f"  {mistake}" for mistake in policy.get("mistakes", ()))
+    for name, upstream in health.get("upstreams", {}).items():
+        yield from (f"upstream {name}: {target} is out ({why})" for target, why in upstream.get("out", {}).items())
     for name, check in health["checks"].items():
         yield f"check {name}: {check['status']}" + (f" ({check['why']})" if "why" in check else "")
 

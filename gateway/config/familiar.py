@@ -95,6 +95,9 @@ KEYS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("retries", "retry_policy"), ("retry",)),
     **dict.fromkeys(("tries", "max_attempts"), ("attempts",)),
     **dict.fromkeys(("retry_on", "conditions", "statuses"), ("on",)),
+    **dict.fromkeys(("circuit_breaker", "breaker", "outlier_detection", "passive_health", "passive"), ("outlier",)),
+    **dict.fromkeys(("max_fails", "failures", "consecutive_5xx", "threshold"), ("consecutive_errors",)),
+    **dict.fromkeys(("fail_timeout", "fail_duration", "base_ejection_time", "ejection_time"), ("eject",)),
     **dict.fromkeys(("lb", "lb_policy", "load_balancing", "load_balancer", "algorithm", "strategy"), ("balance",)),
     **dict.fromkeys(("max_connections", "max_concurrent_requests", "max_inflight"), ("max_in_flight",)),
 }

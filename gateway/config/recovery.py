@@ -1,4 +1,4 @@
-"""What becomes of an upstream's failures: `retry`."""
+"""What becomes of an upstream's failures: `retry` and `outlier`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 from pydantic.json_schema import WithJsonSchema
 
-from gateway.config.settings import OneOrMany, Percent, Settings, kind
+from gateway.config.settings import Duration, OneOrMany, Percent, Settings, kind
 
 WORDS = ("connect", "reset")
 
@@ -44,4 +44,26 @@ class RetrySettings(Settings):
     budget: Percent = Field(
         0.2,
         description="Which share of the requests of the last 10 to 20 s may be sent again, for each worker; ten may always.",
+    )
+
+
+class OutlierSettings(Settings):
+    """When a target that fails again and again is left out for a while."""
+
+    example: ClassVar[str] = "consecutive_errors: 5"
+
+    consecutive_errors: int = Field(
+        5,
+        ge=1,
+        description="Failures in a row: no connection, one that breaks, no answer in time or none that can be understood, an answer with "
+        "502, 503 or 504. A 500 is none.",
+    )
+    eject: Duration = Field(
+        30.0,
+        gt=0,
+        description="For how long the first time; twice as long the second time in a row, and so on, ten times at most. Then one request "
+        "at a time finds out: the first that succeeds brings it back.",
+    )
+    max_ejected: Percent = Field(
+        0.5, description="Which share of the targets may be left out at once: one at least where there are several, never the only one."
     )

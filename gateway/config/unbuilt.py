@@ -9,7 +9,6 @@ WHY = "known, but not built yet in this version"
 KEYS = frozenset(
     {
         "upstreams.*.health",
-        "upstreams.*.outlier",
     }
 )
 

@@ -107,7 +107,8 @@ def health(app: App, file: Mapping[str, Any]) -> dict[str, Any]:
     running, policy = app.running, app.policy
     store, jobs = app.store.state(), app.jobs
     is_sick = not store.is_up or (jobs is not None and not jobs.is_well)
-    is_degraded = running.is_stale or is_sick or any(check.failure for check in running.checks)
+    out = {name: left_out for name, upstream in app.upstreams.items() if (left_out := upstream.out)}
+    is_degraded = running.is_stale or is_sick or bool(out) or any(check.failure for check in running.checks)
     ready = running.is_ready()
     return {
         "status": "draining" if running.draining else "unready" if not ready else "degraded" if is_degraded else "ok",
@@ -115,7 +116,10 @@ def health(app: App, file: Mapping[str, Any]) -> dict[str, Any]:
         "policy": file,
         "store": _stored(store),
         **({} if jobs is None else {"jobs": _stored(jobs.state())}),
-        "upstreams": {name: {"targets": list(settings.targets)} for name, settings in policy.upstreams.items()},
+        "upstreams": {
+            name: {"targets": list(settings.targets), **({"out": out[name]} if name in out else {})}
+            for name, settings in policy.upstreams.items()
+        },
         "checks": {check.name: _checked(check) for check in running.checks},
     }
 

@@ -26,6 +26,7 @@ UPSTREAM = {
     "replays": "Requests sent again on another connection.",
     "retries": "Requests sent again because they failed.",
     "withheld": "Retries that the budget did not allow.",
+    "ejections": "Times that a target was left out because requests failed.",
     "refused": "Requests refused because there were `max_in_flight`.",
 }
 CONNECTION = ("http.connection.state", "server.address", "server.port")
@@ -51,6 +52,7 @@ class Sampler:
         self._due = 0.0
         self._followed: list[_Followed] = []
         self._connections: dict[tuple[str, str, int], int] = {}
+        self._out: dict[str, tuple[int, int]] = {}  # by upstream, targets that are in and out
         metrics = front.app.metrics
         self._lag = metrics.histogram("gateway.loop.lag", "How late the event loop does what is due.", bounds=LAG).bind()
         self._clients = metrics.gauge("gateway.connections", "Connections of clients, WebSockets among them.").bind()
@@ -58,6 +60,9 @@ class Sampler:
             "http.client.open_connections",
             "Connections to upstreams' targets; an active one is in use, or being made.",
             CONNECTION,
+        )
+        self._targets = metrics.gauge(
+            "gateway.upstream.targets", "Targets of an upstream, by whether they are asked.", ("upstream", "state")
         )
         self._counted = {what: metrics.counter(f"gateway.upstream.{what}", told, ("upstream",)) for what, told in UPSTREAM.items()}
         self._keys = metrics.gauge("gateway.store.keys", "Keys that the limits tell apart in this process.").bind()
@@ -122,6 +127,14 @@ class Sampler:
         last.update(counts)
 
     def _look_at_upstreams(self) -> None:
+        out = dict.fromkeys(self._out, (0, 0))
+        for name, upstream in self._front.app.upstreams.items():
+            number = len(upstream.out)
+            out[name] = (len(upstream.targets) - number, number)
+        for name, numbers in out.items():
+            for state, number in zip(("in", "out"), numbers, strict=True):
+                self._targets.bind(upstream=name, state=state).set(number)
+        self._out = out
         found = dict.fromkeys(self._connections, 0)  # a target that a reload took away has none
         for name, upstream in self._front.app.upstreams.items():
             counts = {what: getattr(upstream, what) for what in UPSTREAM}

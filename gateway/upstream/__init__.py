@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,13 +20,18 @@ from gateway.upstream.balance import Pick, pick
 from gateway.upstream.connection import Connection
 from gateway.upstream.failures import Failure, Stale, failure
 from gateway.upstream.retry import IDEMPOTENT, Retry, asked_wait, is_repeatable
+from gateway.upstream.standing import Outlier
 from gateway.upstream.target import Target
 from gateway.wire import serialize
 
 __all__ = ["Means", "Target", "Upstream"]
 
+log = logging.getLogger("gateway.upstream")
+
 WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
 """Methods whose lack of a body is said, Content-Length: 0 (RFC 9110, section 8.6)."""
+AWAY = frozenset({502, 503, 504})
+"""Statuses by which a target says that it cannot serve. A 500 may be the doing of the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,7 @@ class Upstream:
         balance: Balance = "round_robin",
         most: int | None = None,
         retry: Retry | None = None,
+        outlier: Outlier | None = None,
         means: Means | None = None,
     ) -> None:
         """`most`: requests under way at all targets together; None: any number."""
@@ -55,19 +62,22 @@ class Upstream:
         self.targets = tuple(targets)
         self.replays = 0
         self.retries = 0
+        self.ejections = 0
         self.refused = 0  # because there were `most` already
         self._means = means or Means()
         self._pick: Pick[Target] = pick(balance, self._means.random)
         self._pick_again: Pick[Target] = pick(balance, self._means.random)  # turns of its own: else a dead target would have each first try
         self._most = most
         self._retry = retry
+        self._outlier = outlier if len(self.targets) > 1 else None  # the only one is asked, whatever becomes of it
 
     @classmethod
     def of(cls, name: str, targets: Sequence[Target], settings: UpstreamSettings, means: Means | None = None) -> Self:
         """As the policy wishes."""
         means = means or Means()
         retry = None if settings.retry is None else Retry(settings.retry, settings.timeouts.head, means.random)
-        return cls(name, targets, settings.balance, settings.max_in_flight, retry, means)
+        outlier = None if settings.outlier is None else Outlier(settings.outlier, len(targets))
+        return cls(name, targets, settings.balance, settings.max_in_flight, retry, outlier, means)
 
     def start(self) -> None:
         for target in self.targets:
@@ -83,6 +93,8 @@ class Upstream:
         for target in self.targets:
             if (old := known.pop(target.url, None)) is not None:
                 target.succeed(old)
+            if self._outlier is None:
+                target.standing.readmit()
 
     @property
     def is_full(self) -> bool:
@@ -99,14 +111,38 @@ class Upstream:
         """Retries that the budget did not allow."""
         return 0 if self._retry is None else self._retry.withheld
 
+    @property
+    def out(self) -> dict[str, str]:
+        """The targets that are left out, and why."""
+        now = self._means.now()
+        return {target.url: why for target in self.targets if (why := target.standing.why(now))}
+
     def _choose(self, ex: Exchange, tried: tuple[Target, ...] = ()) -> Target:
-        """Another than those that were tried, where there is one."""
+        """One of those that are well, or of all if none is; another than those that were tried, where there is one."""
         targets: Sequence[Target] = self.targets
         if len(targets) == 1:
             return targets[0]
+        now = 0.0
+        if self._outlier is not None:
+            now = self._means.now()
+            targets = [target for target in targets if target.standing.is_in(now)] or targets
         if not tried:
-            return self._pick(ex, targets)
-        return self._pick_again(ex, [target for target in targets if target not in tried] or targets)
+            chosen = self._pick(ex, targets)
+        else:
+            chosen = self._pick_again(ex, [target for target in targets if target not in tried] or targets)
+        if chosen.standing.ejected_until:
+            chosen.standing.let_through(now)
+        return chosen
+
+    def _failed(self, outlier: Outlier, target: Target, why: str) -> None:
+        now = self._means.now()
+        if outlier.failed(target.standing, [one.standing for one in self.targets], now):
+            self.ejections += 1
+            log.warning("upstream %s: %s is %s, the last failure: %s", self.name, target.url, target.standing.why(now), why)
+
+    def _succeeded(self, outlier: Outlier, target: Target) -> None:
+        if outlier.succeeded(target.standing):
+            log.info("upstream %s: %s is back", self.name, target.url)
 
     async def send(self, ex: Exchange, pipeline: Pipeline) -> Reply:
         """The reply of one of the targets. Raises a GatewayError when there is none to pass on.
@@ -125,7 +161,7 @@ class Upstream:
             if len(body) > ex.body_limit:
                 raise PayloadTooLarge(ex.body_limit)
             stream = None
-        retry = self._retry
+        retry, outlier = self._retry, self._outlier
         since = 0.0
         tried: tuple[Target, ...] = ()
         if retry is not None:
@@ -160,7 +196,10 @@ class Upstream:
                     error.__traceback__ = None  # it holds this frame, which holds the attempt that holds the error
                     connection = answer = None
                     continue
-                if retry is None or (wrong := failure(error)) is None:
+                wrong = failure(error)
+                if wrong is not None and outlier is not None and not (reused and isinstance(error, Stale)):
+                    self._failed(outlier, target, error.reason)
+                if wrong is None or retry is None:
                     raise
                 pause = self._pause(retry, ex, wrong, len(tried) + 1, since, stream is not None and answer is not None)
                 if pause is None:
@@ -173,6 +212,11 @@ class Upstream:
             else:
                 attempt.duration = monotonic() - begun
                 attempt.status = reply.status
+                if outlier is not None:
+                    if reply.status in AWAY:
+                        self._failed(outlier, target, f"an answer with {reply.status}")
+                    elif target.standing.errors or target.standing.ejected_until:
+                        self._succeeded(outlier, target)
                 if retry is None or reply.status not in retry.on:
                     reply.upstream = target.url
                     return reply

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from gateway.errors import GatewayError
 from gateway.upstream.connection import Connection
 from gateway.upstream.failures import ConnectTimeout, NoConnection
+from gateway.upstream.standing import Standing
 
 log = logging.getLogger("gateway.upstream")
 
@@ -38,6 +39,7 @@ class Target:
     ) -> None:
         parts = urlsplit(url)
         self.url = url
+        self.standing = Standing()
         self.host = parts.hostname or ""
         self.port = parts.port or (443 if parts.scheme == "https" else 80)
         self.authority = parts.netloc
@@ -73,8 +75,9 @@ class Target:
             connection.close()
 
     def succeed(self, before: Target) -> None:
-        """Take the place of the same target in the policy before, whose requests under way are this one's, too."""
+        """Take the place of the same target in the policy before: its standing, and its requests under way, are this one's, too."""
         self._before = before
+        self.standing = before.standing
 
     @property
     def idle(self) -> int:
