@@ -165,6 +165,8 @@ class Running:
         self._started = [(host, plugin if plugin is not None and _must_stop(plugin) else None) for host, plugin in self._started]
         self.plugins.clear()
         self._stop_checks()
+        for upstream in self.upstreams:
+            upstream.retire()
         if self.jobs is not None:
             self.jobs.quiet()
 

@@ -147,5 +147,6 @@ def _says(plugin: dict[str, Any]) -> str:
 def _onward(onward: dict[str, Any]) -> Iterator[str]:
     one_of = "one of " if len(onward["targets"]) > 1 else ""
     yield f"└─ {onward['name']}: {one_of}{', '.join(onward['targets'])}"
+    yield from (f"     {target} is out ({why})" for target, why in onward.get("out", {}).items())
     yield f"     {onward['line']}"
     yield from (f"     {name}: {value}" for name, value in onward["headers"])

@@ -16,7 +16,7 @@ from gateway.config.shape import nearest
 from gateway.config.upstream import UpstreamSettings
 from gateway.errors import ConfigError
 
-SHOWN = {"targets", "paths", "balance", "retry", "outlier", "max_in_flight"}
+SHOWN = {"targets", "paths", "balance", "retry", "health", "outlier", "max_in_flight"}
 """Of an upstream."""
 
 

@@ -55,6 +55,8 @@ def _ways(upstream: UpstreamSettings) -> Iterator[str]:
         yield f"by {upstream.balance}"
     if upstream.retry is not None:
         yield f"{upstream.retry.attempts} tries"
+    if upstream.health is not None:
+        yield f"health {upstream.health.path}"
     if upstream.outlier is not None:
         yield f"out after {upstream.outlier.consecutive_errors} failures"
     if upstream.max_in_flight is not None:

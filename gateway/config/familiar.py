@@ -98,6 +98,9 @@ KEYS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("circuit_breaker", "breaker", "outlier_detection", "passive_health", "passive"), ("outlier",)),
     **dict.fromkeys(("max_fails", "failures", "consecutive_5xx", "threshold"), ("consecutive_errors",)),
     **dict.fromkeys(("fail_timeout", "fail_duration", "base_ejection_time", "ejection_time"), ("eject",)),
+    **dict.fromkeys(("healthcheck", "health_check", "healthchecks", "active_health", "probe"), ("health",)),
+    **dict.fromkeys(("healthy_threshold", "rise", "successes"), ("passes",)),
+    **dict.fromkeys(("unhealthy_threshold", "fall"), ("fails",)),
     **dict.fromkeys(("lb", "lb_policy", "load_balancing", "load_balancer", "algorithm", "strategy"), ("balance",)),
     **dict.fromkeys(("max_connections", "max_concurrent_requests", "max_inflight"), ("max_in_flight",)),
 }

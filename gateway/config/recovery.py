@@ -1,7 +1,8 @@
-"""What becomes of an upstream's failures: `retry` and `outlier`."""
+"""What becomes of an upstream's failures: `retry`, `health` and `outlier`."""
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
@@ -10,6 +11,8 @@ from pydantic.json_schema import WithJsonSchema
 from gateway.config.settings import Duration, OneOrMany, Percent, Settings, kind
 
 WORDS = ("connect", "reset")
+_PATH = re.compile(r"/(?!/)[!-\"$-~]*")
+_URL = re.compile(r"https?://[^/]+(/[!-\"$-~]*)?", re.IGNORECASE)
 
 
 def _condition(value: Any) -> Any:
@@ -45,6 +48,30 @@ class RetrySettings(Settings):
         0.2,
         description="Which share of the requests of the last 10 to 20 s may be sent again, for each worker; ten may always.",
     )
+
+
+def _path(value: Any) -> Any:
+    if not isinstance(value, str) or _PATH.fullmatch(value) is None:
+        hint = f"write {meant}" if isinstance(value, str) and _PATH.fullmatch(meant := "/" + value) else "write it as in /health"
+        if isinstance(value, str) and (url := _URL.fullmatch(value)) is not None:
+            hint = f"the target says where; write {url[1] or '/'}"
+        raise ValueError(f"{kind(value)} is no path; {hint}")
+    return value
+
+
+class HealthSettings(Settings):
+    """How targets are asked for their health, apart from traffic."""
+
+    shorthand: ClassVar[str] = "path"
+    example: ClassVar[str] = "path: /health"
+
+    path: Annotated[str, BeforeValidator(_path), WithJsonSchema({"type": "string", "pattern": f"^{_PATH.pattern}$"})] = Field(
+        description="What a GET is sent for to each target. It passes with a status below 400."
+    )
+    interval: Duration = Field(5.0, ge=0.1, description="From one probe of a target to the next, a tenth more or less; for each worker.")
+    timeout: Duration = Field(1.0, gt=0, le=60, description="What takes longer has failed.")
+    passes: int = Field(2, ge=1, description="Probes in a row that must pass until a target is asked again.")
+    fails: int = Field(3, ge=1, description="Probes in a row that must fail until it is left out. When all are, all are asked.")
 
 
 class OutlierSettings(Settings):

@@ -12,7 +12,7 @@ from pydantic.json_schema import WithJsonSchema
 from gateway.authority import hostname, is_name_or_ipv4, valid_host
 from gateway.config.balance import Balance
 from gateway.config.certificate import CERTIFICATE, holds, usable
-from gateway.config.recovery import OutlierSettings, RetrySettings
+from gateway.config.recovery import HealthSettings, OutlierSettings, RetrySettings
 from gateway.config.settings import Duration, File, OneOrMany, Settings, kind
 from gateway.errors import BadRequest
 
@@ -123,6 +123,9 @@ class UpstreamSettings(Settings):
     tls: UpstreamTls = Field(default_factory=UpstreamTls, description="How https targets are trusted.")
     retry: RetrySettings | None = Field(
         None, description="Which failures are met by asking again. Without it only a connection that turned out to be closed is replaced."
+    )
+    health: HealthSettings | None = Field(
+        None, description="How targets are asked for their health, apart from traffic. Without it they are not."
     )
     outlier: OutlierSettings | None = Field(
         None, description="When a target that fails again and again is left out for a while. Without it no failure of requests does that."

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from gateway.config import familiar, unbuilt
+from gateway.config import familiar
 from gateway.config.belonging import SWITCHES, belongs
 from gateway.config.document import Document
 from gateway.config.position import Path
@@ -197,8 +197,6 @@ def _report(one: _Found, document: Document, plugins: Container[str]) -> None:
         document.report(path, why, f"write {path[-1]}: {{{hint.removeprefix('write ')}}}" if is_bare else hint, at_key=True)
     elif document.is_unfilled(path) or (kind == "too_short" and _length(value) >= one.error["ctx"]["min_length"]):
         pass  # pydantic does not count the items that have mistakes of their own
-    elif kind == "extra_forbidden" and unbuilt.is_key(path):
-        document.report(path, unbuilt.WHY, at_key=one.at_key)
     elif kind == "kinds":
         why, hint = mismatch(one.error["nouns"], document.kind(path), value, keys(one.shapes))
         document.report(path, *_instead(why, _block(one, document) or hint, document, path))

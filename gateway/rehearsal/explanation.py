@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,9 +33,10 @@ class Onward:
     """What the upstream would be sent."""
 
     upstream: str
-    targets: tuple[str, ...]  # one of them, in turn
+    targets: tuple[str, ...]  # one of them, as `balance` says
     line: str  # POST /api/v1/login
     headers: Headers
+    out: Mapping[str, str]  # targets that are left out now, and why
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,9 @@ def _onward(upstream: Upstream | None, ex: Exchange, secrets: Secrets) -> Onward
     headers = ex.headers.copy()
     request_head(ex, headers, upstream.targets[0].authority, ex.body_at_hand, False)
     shown = Headers([(name, conceal(value, secrets)) for name, value in headers.items()])
-    return Onward(upstream.name, tuple(target.url for target in upstream.targets), conceal(f"{ex.method} {ex.target}", secrets), shown)
+    return Onward(
+        upstream.name, tuple(target.url for target in upstream.targets), conceal(f"{ex.method} {ex.target}", secrets), shown, upstream.out
+    )
 
 
 def plain(policy: Policy, it: Explanation) -> dict[str, Any]:
@@ -136,7 +140,13 @@ def plain(policy: Policy, it: Explanation) -> dict[str, Any]:
         ],
         "upstream": None
         if onward is None
-        else {"name": onward.upstream, "targets": list(onward.targets), "line": onward.line, "headers": list(onward.headers.items())},
+        else {
+            "name": onward.upstream,
+            "targets": list(onward.targets),
+            **({"out": dict(onward.out)} if onward.out else {}),
+            "line": onward.line,
+            "headers": list(onward.headers.items()),
+        },
     }
 
 

@@ -21,13 +21,14 @@ from gateway.wire import HeadParser
 
 
 def stubbed(name: str, settings: UpstreamSettings, ask: Ask, clock: Clock) -> Upstream:
-    """The upstream `name`, whose targets are stubs. Nothing in it is left to chance, and who waits moves the clock."""
+    """The upstream `name`, whose targets are stubs. Nothing in it is left to chance, who waits moves the clock, and no probes are sent."""
 
     async def sleep(seconds: float) -> None:
         clock.advance(seconds)
 
     targets = [StubTarget(name, url, settings, ask, clock) for url in settings.targets]
-    return Upstream.of(name, targets, settings, Means(now=clock, time=clock, sleep=sleep, random=lambda: 0.0))
+    unprobed = settings.model_copy(update={"health": None})
+    return Upstream.of(name, targets, unprobed, Means(now=clock, time=clock, sleep=sleep, random=lambda: 0.0))
 
 
 class StubTarget(Target):

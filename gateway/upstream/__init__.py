@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Self
 
 from gateway.config.balance import Balance
+from gateway.config.recovery import HealthSettings
 from gateway.config.upstream import UpstreamSettings
 from gateway.errors import GatewayError, PayloadTooLarge, ReducedCapacity
 from gateway.exchange import Attempt, Exchange, Headers, Reply
@@ -19,6 +20,7 @@ from gateway.pipeline import Pipeline
 from gateway.upstream.balance import Pick, pick
 from gateway.upstream.connection import Connection
 from gateway.upstream.failures import Failure, Stale, failure
+from gateway.upstream.probing import Prober
 from gateway.upstream.retry import IDEMPOTENT, Retry, asked_wait, is_repeatable
 from gateway.upstream.standing import Outlier
 from gateway.upstream.target import Target
@@ -55,6 +57,7 @@ class Upstream:
         most: int | None = None,
         retry: Retry | None = None,
         outlier: Outlier | None = None,
+        health: HealthSettings | None = None,
         means: Means | None = None,
     ) -> None:
         """`most`: requests under way at all targets together; None: any number."""
@@ -69,6 +72,9 @@ class Upstream:
         self._pick_again: Pick[Target] = pick(balance, self._means.random)  # turns of its own: else a dead target would have each first try
         self._most = most
         self._retry = retry
+        self._health = health
+        self._probers: tuple[Prober, ...] = ()
+        self._may_be_out = outlier is not None or health is not None
         self._outlier = outlier if len(self.targets) > 1 else None  # the only one is asked, whatever becomes of it
 
     @classmethod
@@ -77,13 +83,24 @@ class Upstream:
         means = means or Means()
         retry = None if settings.retry is None else Retry(settings.retry, settings.timeouts.head, means.random)
         outlier = None if settings.outlier is None else Outlier(settings.outlier, len(targets))
-        return cls(name, targets, settings.balance, settings.max_in_flight, retry, outlier, means)
+        return cls(name, targets, settings.balance, settings.max_in_flight, retry, outlier, settings.health, means)
 
     def start(self) -> None:
         for target in self.targets:
             target.start()
+        if self._health is not None:
+            self._probers = tuple(Prober(target, self._health, self._probed, self._means.random) for target in self.targets)
+            for prober in self._probers:
+                prober.start()
+
+    def retire(self) -> None:
+        """Requests under way may last for days: who waits for their end need not look after the targets."""
+        for prober in self._probers:
+            prober.stop()
+        self._probers = ()
 
     def stop(self) -> None:
+        self.retire()
         for target in self.targets:
             target.stop()
 
@@ -95,6 +112,8 @@ class Upstream:
                 target.succeed(old)
             if self._outlier is None:
                 target.standing.readmit()
+            if self._health is None:
+                target.standing.failing = ""
 
     @property
     def is_full(self) -> bool:
@@ -123,7 +142,7 @@ class Upstream:
         if len(targets) == 1:
             return targets[0]
         now = 0.0
-        if self._outlier is not None:
+        if self._may_be_out:
             now = self._means.now()
             targets = [target for target in targets if target.standing.is_in(now)] or targets
         if not tried:
@@ -134,11 +153,24 @@ class Upstream:
             chosen.standing.let_through(now)
         return chosen
 
+    def _probed(self, target: Target, why: str) -> None:
+        """It is out now because its probes fail, or back."""
+        if why:
+            log.warning("upstream %s: %s is left out, its health: %s", self.name, target.url, why)
+            self._tell_if_none_is_left()
+        else:
+            log.info("upstream %s: the health of %s is well again", self.name, target.url)
+
+    def _tell_if_none_is_left(self) -> None:
+        if len(self.out) == len(self.targets):
+            log.error("upstream %s: all its targets are out, so that all are asked", self.name)
+
     def _failed(self, outlier: Outlier, target: Target, why: str) -> None:
         now = self._means.now()
         if outlier.failed(target.standing, [one.standing for one in self.targets], now):
             self.ejections += 1
             log.warning("upstream %s: %s is %s, the last failure: %s", self.name, target.url, target.standing.why(now), why)
+            self._tell_if_none_is_left()
 
     def _succeeded(self, outlier: Outlier, target: Target) -> None:
         if outlier.succeeded(target.standing):

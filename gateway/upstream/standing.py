@@ -1,7 +1,8 @@
 """What is known of a target, and whether it is asked. No I/O: the time, in seconds, is passed in.
 
 A target that fails again and again is left out for a while (ejected). When its time is over one request at a time finds out how it is,
-once a second: the first that succeeds brings it back, one that fails sends it out again, for longer.
+once a second: the first that succeeds brings it back, one that fails sends it out again, for longer. Apart from that, one whose probes
+fail is out until they pass.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ LONGEST = 10  # times `eject`, however often in a row
 class Standing:
     """Of one target; it outlives a reload in which the target stays."""
 
-    __slots__ = ("ejected_until", "ejections", "errors", "next_trial", "tried")
+    __slots__ = ("ejected_until", "ejections", "errors", "failing", "next_trial", "streak", "tried")
 
     def __init__(self) -> None:
         self.errors = 0  # in a row
@@ -25,9 +26,22 @@ class Standing:
         self.ejected_until = 0.0  # 0.0: it is not ejected
         self.next_trial = 0.0  # when a request may be sent to it again
         self.tried = False  # it is ejected, and a request was let through: the next outcome counts
+        self.failing = ""  # why its probes fail
+        self.streak = 0  # probes in a row that say something else than `failing` does
 
     def is_in(self, now: float) -> bool:
-        return self.next_trial <= now
+        return self.next_trial <= now and not self.failing
+
+    def probed(self, why: str, passes: int, fails: int) -> bool:
+        """A probe failed, and why, or passed (""); True: so it is out, or back. One that is new is well until it has failed."""
+        if bool(why) == bool(self.failing):
+            self.streak = 0
+            return False
+        self.streak += 1
+        if self.streak < (fails if why else passes):
+            return False
+        self.failing, self.streak = why, 0
+        return True
 
     def let_through(self, now: float) -> None:
         """It is ejected and asked all the same: because its time is over, or because no other is left."""
@@ -36,15 +50,15 @@ class Standing:
             self.next_trial = now + TRIAL
 
     def readmit(self) -> None:
-        """All is forgotten."""
+        """Its ejections are forgotten."""
         self.errors = self.ejections = 0
         self.ejected_until = self.next_trial = 0.0
         self.tried = False
 
     def why(self, now: float) -> str:
         """Why it is left out, for whoever looks after it; "" when it is not."""
-        if not self.ejected_until:
-            return ""
+        if self.failing or not self.ejected_until:
+            return self.failing
         left = self.ejected_until - now
         return f"ejected for {left:.0f} s" if left > 0 else "ejected; one request at a time finds out how it is"
 

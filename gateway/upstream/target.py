@@ -8,10 +8,12 @@ import logging
 import socket
 import ssl
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.errors import GatewayError
+from gateway.exchange import NO_HEADERS, Exchange
 from gateway.upstream.connection import Connection
 from gateway.upstream.failures import ConnectTimeout, NoConnection
 from gateway.upstream.standing import Standing
@@ -116,13 +118,28 @@ class Target:
             raise NoConnection(reason=f"{self.url}: the connection was closed at once")
         return connection
 
+    async def probe(self, path: str) -> int:
+        """The status of the answer to a GET, on a connection of its own that counts nowhere. Raises GatewayError; has no deadline."""
+        if self._is_name and self._addresses and self._loop.time() - self._looked_up > LOOKUP:
+            await self._look_up_again()  # nobody else does while no request is sent to it
+        connection = await self._dial(lambda: Connection(self._loop, Connection.close, _nothing))
+        try:
+            head = f"GET {path} HTTP/1.1\r\nHost: {self.authority}\r\nUser-Agent: gateway\r\nConnection: close\r\n\r\n"
+            reply = await connection.ask(head.encode(), Exchange("GET", path, path, "", NO_HEADERS), None, False)
+            return reply.status
+        finally:
+            connection.close()
+
     def _opened(self, task: asyncio.Task[Connection]) -> None:
         del self._opening[task]
         if not task.cancelled() and task.exception() is None and not task.result().is_closing:
             self._used.add(task.result())
 
     async def _open(self) -> Connection:
-        """Its addresses in turn, until one accepts."""
+        return await self._dial(lambda: Connection(self._loop, self._release, self._lose))
+
+    async def _dial(self, make: Callable[[], Connection]) -> Connection:
+        """Its addresses in turn, until one accepts. Raises NoConnection."""
         addresses = await self._lookup() if self._is_name and not self._addresses else self._addresses
         self._turn += 1
         failure: Exception | None = None
@@ -130,7 +147,7 @@ class Target:
             address = addresses[(self._turn + n) % len(addresses)]
             try:
                 _, connection = await self._loop.create_connection(
-                    lambda: Connection(self._loop, self._release, self._lose),
+                    make,
                     address,
                     self.port,
                     ssl=self._tls,
@@ -198,6 +215,10 @@ class Target:
         if self._is_name and self._used and now - self._looked_up > LOOKUP:
             self._looked_up = now
             self._looking_up = self._loop.create_task(self._look_up_again())
+
+
+def _nothing(connection: Connection) -> None:
+    return None
 
 
 def _is_address(host: str) -> bool:

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.cli.status import lines
+from gateway.rehearsal.explanation import explain_by, plain
+from gateway.rehearsal.request import Request
 from gateway.server.operations import health
 from gateway.server.sampling import Sampler
 from gateway.upstream import standing
@@ -32,6 +35,12 @@ routes: [{{name: all, match: "/**", upstream: a}}]
 
 async def ask(running: Running, times: int) -> list[int]:
     return [(await raw(running.port, GET))[0].status for _ in range(times)]
+
+
+STATUS = {
+    "version": "0", "pid": 1, "uptime": 0, "listen": [], "connections": 0, "in_flight": 0, "policy": "p", "routes": 1,
+    "reloads": {"ended": 0, "failed": 0, "last": None},
+}  # fmt: skip
 
 
 class Moody(RawUpstream):
@@ -155,10 +164,13 @@ async def test_whoever_looks_is_told() -> None:
     async with two(CLOSE) as (sick, well, running):
         sampler = Sampler(running.front, None)
         for is_out in (False, True):
-            state = health(running.app, {})
+            state = health(running.app, {"revision": 1})
             out = {"out": {sick.url: "ejected for 3600 s"}} if is_out else {}
             assert state["upstreams"] == {"a": {"targets": [sick.url, well.url], **out}}
             assert (state["ready"], state["status"]) == (True, "degraded" if is_out else "ok")
+            assert (f"upstream a: {sick.url} is out (ejected for 3600 s)" in list(lines(STATUS | {"health": state}))) == is_out
+            explained = plain(running.app.policy, await explain_by(running.app, Request("GET", "/")))
+            assert explained["upstream"].get("out") == out.get("out")
             sampler.sample()
             found = told(running.app.metrics.read())
             assert total(found, "gateway_upstream_targets", upstream="a", state="out") == is_out

@@ -114,6 +114,40 @@ def test_why(now: float, why: str) -> None:
     assert target.why(now) == why
 
 
+def test_probes_put_it_out_and_bring_it_back() -> None:
+    target = Standing()
+    assert [target.probed(why, 2, 3) for why in ("no", "no", "", "no", "no", "never")] == [False] * 5 + [True]
+    assert not target.is_in(1e9) and target.why(0.0) == "never"
+    assert [target.probed(why, 2, 3) for why in ("", "no", "", "")] == [False] * 3 + [True]
+    assert target.is_in(0.0) and target.why(0.0) == ""
+
+
+@given(st.integers(1, 5), st.integers(1, 5), st.lists(st.booleans(), max_size=60))
+def test_it_changes_after_as_many_in_a_row_and_then_only(passes: int, fails: int, outcomes: list[bool]) -> None:
+    target = Standing()
+    is_well, row = True, 0
+    for passed in outcomes:
+        row = 0 if passed == is_well else row + 1
+        has_changed = row == (passes if passed else fails) and passed != is_well
+        assert target.probed("" if passed else "no", passes, fails) == has_changed
+        if has_changed:
+            is_well, row = passed, 0
+        assert target.is_in(0.0) == is_well
+
+
+def test_what_probes_say_and_what_requests_say_are_apart() -> None:
+    rule, target = outlier(), Standing()
+    fail(rule, target, 0.0, 3)
+    target.probed("no", 1, 1)
+    assert target.why(0.0) == "no"
+    target.probed("", 1, 1)
+    assert not target.is_in(0.0)  # a /health that is well says nothing of what it is for
+    target.readmit()
+    target.probed("no", 1, 1)
+    rule.succeeded(target)
+    assert not target.is_in(1e9)
+
+
 Step = tuple[Literal["failed", "succeeded", "asked", "wait"], int]
 
 
