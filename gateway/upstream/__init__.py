@@ -74,6 +74,7 @@ class Upstream:
         self._retry = retry
         self._health = health
         self._probers: tuple[Prober, ...] = ()
+        self._only = self.targets[0] if len(self.targets) == 1 else None
         self._may_be_out = outlier is not None or health is not None
         self._outlier = outlier if len(self.targets) > 1 else None  # the only one is asked, whatever becomes of it
 
@@ -139,8 +140,6 @@ class Upstream:
     def _choose(self, ex: Exchange, tried: tuple[Target, ...] = ()) -> Target:
         """One of those that are well, or of all if none is; another than those that were tried, where there is one."""
         targets: Sequence[Target] = self.targets
-        if len(targets) == 1:
-            return targets[0]
         now = 0.0
         if self._may_be_out:
             now = self._means.now()
@@ -199,7 +198,7 @@ class Upstream:
         if retry is not None:
             since = self._means.now()
             retry.budget.count(since)
-        target = self._choose(ex)
+        target = self._only or (self._choose(ex) if self._may_be_out else self._pick(ex, self.targets))
         connection = target.free()
         answer: asyncio.Future[Reply] | None = None
         chunked = False
@@ -261,7 +260,7 @@ class Upstream:
             tried = (*tried, target)
             answer = None
             await self._means.sleep(pause)
-            target = self._choose(ex, tried)
+            target = self._only or self._choose(ex, tried)
             connection = target.free()
 
     def _pause(
