@@ -6,6 +6,7 @@ import random
 import re
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from operator import itemgetter
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
@@ -109,7 +110,9 @@ class AccessLog(Plugin[AccessLogSettings]):
         sampled = self._sample < 1 and self._is_ordinary(end)
         if sampled and self.random() >= self._sample:
             return
-        line = self._line(*self._shown(_facts(self._time(), ex, end, self._mask)))
+        now = int(self.now() * 1000)  # when the exchange ended; of those that end together, most within the same millisecond
+        text = self._text if now == self._millisecond else self._time(now)
+        line = self._line(*self._shown(_facts(text, ex, end, self._mask)))
         if sampled:
             line.sample = self._sample
         if self._headers:
@@ -129,17 +132,15 @@ class AccessLog(Plugin[AccessLogSettings]):
             return False
         return end.error is None or status in REFUSED
 
-    def _time(self) -> str:
-        """When the exchange ended, as RFC 3339 has it: made once a millisecond, and all but the milliseconds once a second."""
-        now = int(self.now() * 1000)
-        if now != self._millisecond:
-            self._millisecond = now
-            millisecond = now - self._second
-            if not 0 <= millisecond < 1000:
-                millisecond = now % 1000
-                self._second = now - millisecond
-                self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 1000))
-            self._text = self._prefix + MILLISECONDS[millisecond]
+    def _time(self, now: int) -> str:
+        """A time in milliseconds as RFC 3339 has it; all but the milliseconds is made once a second."""
+        millisecond = now - self._second
+        if not 0 <= millisecond < 1000:
+            millisecond = now % 1000
+            self._second = now - millisecond
+            self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 1000))
+        self._millisecond = now
+        self._text = self._prefix + MILLISECONDS[millisecond]
         return self._text
 
     def _chosen_headers(self, ex: Exchange) -> dict[str, str]:
@@ -155,6 +156,7 @@ def _short(text: str) -> str:
     return text if len(text) <= LONGEST else text[:LONGEST] + "..."
 
 
+@lru_cache(maxsize=64)  # a class leads back to itself: one for each reload would be left to the collector
 def _line(fields: tuple[FieldName, ...]) -> Callable[..., Any]:
     """Makes a line of the values of `fields`: what is None is left out of its JSON."""
     return msgspec.defstruct("Line", [(name, Any, None) for name in (*fields, *ADDED)], omit_defaults=True, gc=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from gateway.errors import ClientGone, GatewayError
@@ -17,6 +18,8 @@ from gateway.telemetry.notes import Notes, plain
 LONGEST = 512
 """Characters of a path, and of each reason, that are kept."""
 
+_beginning = attrgetter("given_id", "started", "method", "path", "params", "host", "client", "consumer", "route", "depth")
+"""The first values of a Kept, in one step."""
 _QUOTED = re.compile(r":? b[\"'].*", re.DOTALL)
 
 
@@ -48,8 +51,8 @@ class Kept(NamedTuple):
     client: str
     consumer: str | None
     route: str
+    depth: int  # how many of `plugins` it passed on its way down
     plugins: tuple[str, ...]  # of its pipeline, outermost first
-    depth: int  # how many of them it passed on its way down
     end: End  # without its error; the headers of its attempts are gone
     notes: Notes
     tried: tuple[Tried, ...] = ()  # in place of end.attempts, if something failed
@@ -70,7 +73,7 @@ class Recent:
 
     def keep(self, ex: Exchange, plugins: tuple[str, ...], end: End, times: Times | None = None) -> None:
         """On the way of traffic: references of what is there already. `end` and its attempts are nobody else's any more."""
-        if end.error is not None or times is not None:
+        if end.error is not None or times is not None or len(ex.path) > LONGEST:
             self._keep_slowly(ex, plugins, end, times)
             return
         for attempt in end.attempts:
@@ -78,13 +81,9 @@ class Recent:
                 self._keep_slowly(ex, plugins, end, times)
                 return
             attempt.forget_headers()
-        path, notes = ex.path, ex.notes
         place = self._next
         self._next = place + 1 if place + 1 < self.size else 0
-        self._ring[place] = (
-            ex.given_id, ex.started, ex.method, path if len(path) <= LONGEST else path[:LONGEST], ex.params, ex.host, ex.client,
-            ex.consumer, ex.route, plugins, ex.depth, end, () if notes is None else plain(notes),
-        )  # fmt: skip
+        self._ring[place] = (*_beginning(ex), plugins, end, () if ex.notes is None else plain(ex.notes))
 
     def _keep_slowly(self, ex: Exchange, plugins: tuple[str, ...], end: End, times: Times | None) -> None:
         """One of which there is more to tell."""
@@ -92,14 +91,14 @@ class Recent:
         tried = tuple(Tried(one.target, one.status, one.duration, failure_of(one.error)) for one in end.attempts)
         self._put(Kept(
             ex.given_id, ex.started, ex.method, ex.path[:LONGEST], ex.params, ex.host, ex.client, ex.consumer, ex.route,
-            plugins, ex.depth, told, plain(ex.notes or ()), tried, failure_of(end.error), times,
+            ex.depth, plugins, told, plain(ex.notes or ()), tried, failure_of(end.error), times,
         ))  # fmt: skip
 
     def refuse(self, request_id: str, client: str, error: GatewayError) -> None:
         """Keep a request that the front refused before it was an exchange. The parser quotes what it refuses: that is not kept."""
         reason = _QUOTED.sub("", error.reason or error.detail)[:LONGEST]
         told = Failure(error.slug, reason)
-        self._put(Kept(request_id, self._clock(), "", "", NO_PARAMS, "", client, None, "", (), 0, End(error.status), (), failure=told))
+        self._put(Kept(request_id, self._clock(), "", "", NO_PARAMS, "", client, None, "", 0, (), End(error.status), (), failure=told))
 
     def find(self, request_id: str) -> list[Kept]:
         """Those of this id, the newest first: clients may send one id with several requests."""
