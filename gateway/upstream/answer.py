@@ -7,6 +7,7 @@ a Content-Length of `003`, a Transfer-Encoding of `xchunked`, versions and statu
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import httptools
 
@@ -80,7 +81,7 @@ class AnswerReader:
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: Any = httptools.HttpResponseParser(self)
         self.ended = True
         self.started = False
         self.reply: Reply | None = None
@@ -153,7 +154,7 @@ class AnswerReader:
 
     def forget(self) -> None:
         """Nothing more will be fed. The parser leads back here: a circle that no collector finds once a reload has frozen what it meets."""
-        del self._parser
+        self._parser = None
 
     # llhttp's callbacks
 

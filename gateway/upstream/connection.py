@@ -108,6 +108,10 @@ class Connection(asyncio.Protocol):
             if self._transport is not None:
                 self._transport.abort()
 
+    def discard(self) -> None:
+        """It was never connected, and nothing will tell that it is lost."""
+        self._answer.forget()
+
     @property
     def is_closing(self) -> bool:
         return self._closing or self._transport.is_closing()

@@ -9,6 +9,7 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -145,22 +146,29 @@ class Target:
         failure: Exception | None = None
         for n in range(len(addresses)):
             address = addresses[(self._turn + n) % len(addresses)]
+            made = make()
             try:
-                _, connection = await self._loop.create_connection(
-                    make,
+                await self._loop.create_connection(
+                    partial(_given, made),
                     address,
                     self.port,
                     ssl=self._tls,
                     server_hostname=self._server_name if self._tls is not None else None,
                 )
             except (OSError, ssl.SSLError) as error:
+                made.discard()
                 failure = error
                 continue
-            made: Connection = connection
+            except BaseException:
+                made.discard()
+                raise
             made.address = address
             made.since = self._loop.time()
             return made
-        raise NoConnection(reason=f"{self.url}: {failure or 'its name has no address'}") from failure
+        try:
+            raise NoConnection(reason=f"{self.url}: {failure or 'its name has no address'}") from failure
+        finally:
+            failure = None  # its traceback holds this frame
 
     async def _lookup(self) -> list[str]:
         try:
@@ -215,6 +223,10 @@ class Target:
         if self._is_name and self._used and now - self._looked_up > LOOKUP:
             self._looked_up = now
             self._looking_up = self._loop.create_task(self._look_up_again())
+
+
+def _given(connection: Connection) -> Connection:
+    return connection
 
 
 def _nothing(connection: Connection) -> None:

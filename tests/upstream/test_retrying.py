@@ -11,8 +11,11 @@ from time import monotonic
 from typing import Any
 
 import pytest
+import uvloop
 
-from tests.http.recording import RESET, SILENCE, RawUpstream, Received, Step, closed_port, ok
+from gateway.upstream import Target
+from gateway.upstream.failures import NoConnection
+from tests.http.recording import ECHO, RESET, SILENCE, RawUpstream, Received, Step, closed_port, ok
 from tests.server.test_reload import until
 from tests.support import Answer, RawClient, Running, gateway, raw
 
@@ -224,8 +227,14 @@ async def test_a_full_upstream_is_not_asked_again(is_full: bool) -> None:
         assert running.app.upstreams["a"].retries == (0 if is_full else 1)
 
 
-async def test_requests_sent_again_leave_nothing_to_the_collector() -> None:
-    async with RawUpstream([FULL]) as server, gateway(policy(server.url)) as running, RawClient(running.port) as client:
+@pytest.mark.parametrize("is_refused", [False, True], ids=["an answer", "no connection"])
+async def test_requests_sent_again_leave_nothing_to_the_collector(is_refused: bool) -> None:
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(RawUpstream([FULL]))
+        port = await stack.enter_async_context(closed_port())
+        urls = [f"http://127.0.0.1:{port}"] * 2 if is_refused else [server.url]
+        running = await stack.enter_async_context(gateway(policy(*urls)))
+        client = await stack.enter_async_context(RawClient(running.port))
         for n in range(2):
             client.send(request())
             await client.read(n + 1)
@@ -240,3 +249,47 @@ async def test_requests_sent_again_leave_nothing_to_the_collector() -> None:
         finally:
             gc.enable()
         assert running.app.upstreams["a"].retries == 8 and left == 0
+
+
+def test_nor_do_connections_that_could_not_be_made_by_the_loop_that_serves() -> None:
+    """uvloop makes the protocol before it connects: nobody tells one that never was connected that it is lost."""
+
+    async def left() -> int:
+        async with closed_port() as port:
+            one = Target(f"http://127.0.0.1:{port}", connect=1, head=1, idle=1, keepalive=1, kept=0, tls=None)
+            one.start()
+            for n in range(4):
+                if n == 2:
+                    gc.collect()
+                try:
+                    await one.connect()
+                except NoConnection as error:
+                    error.__traceback__ = None  # as who answers with it does
+            one.stop()
+            return gc.collect()
+
+    gc.disable()
+    try:
+        assert uvloop.run(left()) == 0
+    finally:
+        gc.enable()
+
+
+async def test_a_websocket_is_opened_with_another_target() -> None:
+    """Where no connection could be made; after anything else it is not sent again."""
+    opening = request("GET", None, b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Version: 13")
+    switching = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    async with closed_port() as port, RawUpstream([switching, ECHO]) as server:
+        dead, more = f"http://127.0.0.1:{port}", f"{RETRY}, max_in_flight: 1"
+        async with gateway(policy(dead, server.url, more=more)) as running, RawClient(running.port) as client:
+            client.send(opening)
+            assert (await client.read(1))[0].status == 101
+            client.send(b"hello")
+            while not client.data.endswith(b"hello"):
+                await client.more()
+            upstream = running.app.upstreams["a"]
+            assert upstream.retries == 1
+            assert not upstream.is_full  # it counts until it is open
+    async with RawUpstream([FULL]) as server, gateway(policy(server.url)) as running:
+        assert [answer.status for answer in await raw(running.port, opening)] == [503]
+        assert len(server.received) == 1
