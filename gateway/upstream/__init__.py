@@ -140,17 +140,21 @@ class Upstream:
     def _choose(self, ex: Exchange, tried: tuple[Target, ...] = ()) -> Target:
         """One of those that are well, or of all if none is; another than those that were tried, where there is one."""
         targets: Sequence[Target] = self.targets
-        now = 0.0
-        if self._may_be_out:
-            now = self._means.now()
-            targets = [target for target in targets if target.standing.is_in(now)] or targets
-        if not tried:
-            chosen = self._pick(ex, targets)
+        for target in targets:
+            if target.standing.failing or target.standing.ejected_until:
+                break
         else:
-            chosen = self._pick_again(ex, [target for target in targets if target not in tried] or targets)
+            return self._picked(ex, targets, tried)
+        now = self._means.now()
+        chosen = self._picked(ex, [target for target in targets if target.standing.is_in(now)] or targets, tried)
         if chosen.standing.ejected_until:
             chosen.standing.let_through(now)
         return chosen
+
+    def _picked(self, ex: Exchange, among: Sequence[Target], tried: tuple[Target, ...]) -> Target:
+        if not tried:
+            return self._pick(ex, among)
+        return self._pick_again(ex, [target for target in among if target not in tried] or among)
 
     def _probed(self, target: Target, why: str) -> None:
         """It is out now because its probes fail, or back."""
