@@ -1,0 +1,11 @@
+"""The engine that schemas are compiled by: jsonschema-rs, and where it cannot be had the package jsonschema, held within bounds."""
+
+from __future__ import annotations
+
+from gateway.content.engines import rust
+from gateway.content.engines.contract import DIALECT, Compiled, Engine, Fault, NoSchema
+
+__all__ = ["DIALECT", "Compiled", "Engine", "Fault", "NoSchema", "chosen"]
+
+
+chosen: Engine = rust
