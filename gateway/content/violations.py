@@ -107,6 +107,7 @@ _REASONS: dict[str, Callable[[Any], str]] = {
     "oneOf": lambda _: "must have exactly one of the forms that are allowed",
     "not": lambda _: "has a form that is not allowed",
     "falseSchema": lambda _: "is not allowed here",
+    "work": lambda _: "takes too long to check",
     "contains": lambda _: "lacks an element that it must have",
     "propertyNames": lambda _: "has a member whose name is not allowed",
 }

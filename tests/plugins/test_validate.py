@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from gateway.plugin import Host, Mode, Plugin
 from gateway.registry import Registry
 from gateway.testing import FakeUpstream, Measured, exchange, host, load, pipeline, run
 from tests.content.documents import BAD
+
+pytestmark = pytest.mark.usefixtures("engine")
 
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -86,6 +89,7 @@ def test_each_violation_is_told_and_nothing_of_what_was_sent() -> None:
     ],
 )
 def test_what_goes_upstream(ex: Exchange, settings: Any, body: bytes) -> None:
+    ex = deepcopy(ex)
     sent = Sent(ex, made(settings))
     assert (sent.status, sent.body) == (200, body)
     assert "Content-Encoding" not in ex.headers
@@ -120,6 +124,7 @@ def test_what_goes_upstream(ex: Exchange, settings: Any, body: bytes) -> None:
     ],
 )
 def test_what_is_wrong(ex: Exchange, settings: Any, told: list[str]) -> None:
+    ex = deepcopy(ex)
     sent = Sent(ex, made(settings))
     assert (sent.status, sent.told, sent.body) == (422, told, None)
 
@@ -141,6 +146,7 @@ def test_what_is_wrong(ex: Exchange, settings: Any, told: list[str]) -> None:
     ],
 )
 def test_bodies_that_are_refused_before_they_are_compared(ex: Exchange, status: int, slug: str) -> None:
+    ex = deepcopy(ex)
     sent = Sent(ex, made({"body": LEAD}))
     assert (sent.status, sent.problem["type"], sent.body) == (status, f"urn:gateway:problem:{slug}", None)
 
@@ -165,6 +171,7 @@ def test_the_client_is_told_which_types_are_taken() -> None:
     ],
 )
 def test_observe_changes_nothing_and_says_what_it_would_have_done(ex: Exchange, settings: Any, notes: str | tuple[str, int]) -> None:
+    ex = deepcopy(ex)
     body, metrics = ex.body_at_hand, Measured()
     sent = Sent(ex, made(settings, given=host(mode="observe", metrics=metrics)), "observe")
     assert (sent.status, sent.body) == (200, body)
@@ -285,6 +292,7 @@ def asked(method: str, template: str, target: str, body: bytes | None, headers: 
     ],
 )
 def test_operations_of_an_openapi_document(folder: Path, ex: Exchange, unknown: str, told: list[str] | None) -> None:
+    ex = deepcopy(ex)
     sent = Sent(ex, made({"openapi": "api.json", "unknown": unknown}, folder, host(paths=PATHS)))
     assert (sent.status, None if told is None else sorted(sent.told)) == (200 if told is None else 422, told and sorted(told))
 

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from gateway.content.engines import rust
 from gateway.content.engines.contract import DIALECT, Compiled, Engine, Fault, NoSchema
 
 __all__ = ["DIALECT", "Compiled", "Engine", "Fault", "NoSchema", "chosen"]
 
 
-chosen: Engine = rust
+def _engine() -> Engine:
+    try:
+        from gateway.content.engines import rust
+    except ImportError:
+        from gateway.content.engines import python
+
+        return python
+    return rust
+
+
+chosen = _engine()

@@ -11,7 +11,8 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 class Fault(NamedTuple):
     """What is wrong with a value, or, held against the schema of schemas, with a schema."""
 
-    keyword: str  # "falseSchema" where the schema is `false`; "required" for dependentRequired, "contains" for its bounds, too
+    keyword: str  # "falseSchema" where the schema is `false`, "required" for dependentRequired, "contains" for its bounds, too;
+    # "work" where it would take too long to know
     path: Sequence[str | int]
     said: Any = None  # what the keyword asks for; the names of members that are one too many; the name of one that is missing
     text: str = ""  # the engine's own words, where there are none better; of schemas only, for it may repeat values
