@@ -13,6 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.config.policy import load as load_policy
+from gateway.content.engines import Engine
 from gateway.errors import ConfigError
 from gateway.exchange import Exchange, Reply
 from gateway.plugin import Host, Mode, Plugin
@@ -140,6 +141,7 @@ def test_what_is_wrong(ex: Exchange, settings: Any, told: list[str]) -> None:
         (post(b"x", {**JSON, "Content-Encoding": "gzip"}), 400, "bad-request"),
         (post(gzip.compress(bytes(9 << 20)), {**JSON, "Content-Encoding": "gzip"}), 413, "payload-too-large"),
         (post(b"[" * 33 + b"]" * 33), 422, "too-complex"),
+        (post(b"[" * 500_000 + b"]" * 500_000), 422, "too-complex"),
         (post(b'"' + b"x" * 100_001 + b'"'), 422, "too-complex"),
         (post(b'{"name":"Ada","name":"Bob"}'), 400, "invalid-json"),
         (post(b'{"name":"Ada"} '[:-2]), 400, "invalid-json"),
@@ -181,6 +183,16 @@ def test_observe_changes_nothing_and_says_what_it_would_have_done(ex: Exchange, 
         why, status = notes
         assert ex.notes == [("validate", {"would_refuse": why}), ("observe", {"plugin": "validate", "status": status})]
         assert metrics.value("validate.refused", status=status) == 1
+
+
+async def test_operators_are_told_once_that_schemas_are_checked_slowly(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    plugins = [made({"body": LEAD}) for _ in range(2)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(plugins[0]), "_noticed", False)
+        for plugin in plugins:
+            await plugin.start()
+    assert caplog.messages == ([engine.notice] if engine.notice else [])
+    assert bool(engine.notice) == (engine.name == "jsonschema")
 
 
 async def test_explain() -> None:

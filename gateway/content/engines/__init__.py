@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.content.engines.contract import DIALECT, Compiled, Engine, Fault, NoSchema
 
-__all__ = ["DIALECT", "Compiled", "Engine", "Fault", "NoSchema", "chosen"]
+__all__ = ["DIALECT", "Compiled", "Engine", "Fault", "NoSchema", "chosen", "notice"]
 
 
 def _engine() -> Engine:
@@ -18,3 +18,8 @@ def _engine() -> Engine:
 
 
 chosen = _engine()
+
+
+def notice() -> str:
+    """What operators are told of it, if anything."""
+    return chosen.notice

@@ -14,7 +14,6 @@ from jsonschema.validators import extend
 from referencing.jsonschema import DRAFT202012
 
 from gateway.content.engines.canonical import canonical
-from gateway.content.engines.formats import FORMATS
 from gateway.content.engines.unevaluated import elements, members
 from gateway.content.engines.work import current
 
@@ -24,6 +23,8 @@ Check = Callable[[Any, Any, Any, Any], Errors]
 
 TEXT = 1000
 """Characters of a value in canonical form that count as one step."""
+REMEMBERED = 1 / 8
+"""Steps that it takes to remember."""
 SLOW_FORMATS = frozenset({"regex"})
 
 
@@ -82,8 +83,9 @@ def _pattern(validator: Any, pattern: Any, value: Any, schema: Any) -> Errors:
 
 def _format(validator: Any, name: Any, value: Any, schema: Any) -> Errors:
     if isinstance(value, str):
-        is_one = FORMATS[name]
-        if not (current.get().timed(lambda: is_one(value)) if name in SLOW_FORMATS else is_one(value)):
+        work = current.get()
+        is_one = work.made.formats[name]
+        if not (work.timed(lambda: is_one(value)) if name in SLOW_FORMATS else is_one(value)):
             yield _wrong("format", name)
 
 
@@ -177,6 +179,8 @@ def _is_valid(validator: Any, schema: Any, value: Any) -> bool:
     known = None if work.made.dynamic else work.known.get(key)
     if known is None:
         known = work.known[key] = next(validator.descend(value, schema), None) is None
+    else:
+        work.spend(REMEMBERED)
     return known
 
 
@@ -235,7 +239,7 @@ def _held(validator: Any, value: Any, schema: Any, resolver: Any) -> Errors:
     if schema is False:
         yield _wrong("falseSchema")
         return
-    resolver = resolver or validator._resolver.in_subresource(DRAFT202012.create_resource(schema))
+    resolver = (resolver or validator._resolver).in_subresource(DRAFT202012.create_resource(schema))
     inner = validator.evolve(schema=schema, _resolver=resolver)
     for keyword, asked in schema.items():
         if check := inner.VALIDATORS.get(keyword):

@@ -44,6 +44,7 @@ class Engine(Protocol):
     """A module that compiles."""
 
     name: str
+    notice: str  # what operators are told of it in the log, if anything
 
     def registry(self, documents: Mapping[str, Any]) -> Any:
         """What references are looked up in, and nowhere else: documents by their URIs."""

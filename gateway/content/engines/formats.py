@@ -10,7 +10,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 import idna
 
 from gateway.content import formats
-from gateway.content.engines.ecma import BadPattern, compiled
+from gateway.content.engines.ecma import LARGEST, BadPattern, compiled
 
 LONGEST_NAME = 253
 """Octets of the name of a host (RFC 1035, section 2.3.4)."""
@@ -95,10 +95,17 @@ def is_ipv6(text: str) -> bool:
 
 
 def is_regex(text: str) -> bool:
+    """One that a client sends."""
+    return len(text) <= LONGEST_PATTERN and is_pattern(text, LONGEST_PATTERN)
+
+
+def is_pattern(text: str, largest: int = LARGEST) -> bool:
+    """One of a schema."""
     try:
-        return len(text) <= LONGEST_PATTERN and bool(compiled(text, LONGEST_PATTERN))
+        compiled(text, largest)
     except BadPattern:
         return False
+    return True
 
 
 def _many(characters: str) -> str:

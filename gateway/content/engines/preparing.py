@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ class Made:
 
     patterns: dict[str, regex.Pattern[str]] = field(default_factory=dict)
     values: dict[tuple[str, int], frozenset[str]] = field(default_factory=dict)  # in canonical form, by enum or const and its id
+    formats: Mapping[str, Callable[[str], bool]] = field(default_factory=lambda: FORMATS)
     dynamic: list[str] = field(default_factory=list)  # its $dynamicRefs: what they lead to depends on who asks
 
 

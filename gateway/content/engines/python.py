@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -13,19 +14,22 @@ from referencing.jsonschema import DRAFT202012
 
 from gateway.content.engines.checks import Validator
 from gateway.content.engines.contract import DIALECT, Fault, NoSchema
+from gateway.content.engines.formats import FORMATS, is_pattern
 from gateway.content.engines.preparing import Made, prepared
-from gateway.content.engines.work import STEPS, TooMuch, Work, current
+from gateway.content.engines.work import ALL, STEPS, TooMuch, Work, current
 
 name = "jsonschema"
+notice = "schemas are checked by the package jsonschema, up to a hundred times slower than by jsonschema-rs, which cannot be imported here"
 
 
 class Compiled:
-    __slots__ = ("_made", "_steps", "_validator")
+    __slots__ = ("_made", "_most", "_validator")
 
-    def __init__(self, validator: Any, made: Made, steps: float = STEPS) -> None:
+    def __init__(self, validator: Any, made: Made, most: tuple[float, float]) -> None:
+        """`most`: the steps and the seconds for one value."""
         self._validator = validator
         self._made = made
-        self._steps = steps
+        self._most = most
 
     def is_valid(self, value: Any) -> bool:
         return self.first(value) is None
@@ -38,7 +42,7 @@ class Compiled:
 
     def _held(self, value: Any, most: int | None) -> list[Fault]:
         """The first so many faults, or all."""
-        token = current.set(Work(self._made, self._steps))
+        token = current.set(Work(self._made, *self._most))
         try:
             return [_fault(error) for error in islice(self._validator.iter_errors(value), most)]
         except (TooMuch, RecursionError):
@@ -77,7 +81,7 @@ def compiled(schema: Any, base: str, registry: Registry) -> Compiled:
         raise NoSchema(fault)
     held = registry.holding(schema, base)
     made = prepared(schema, held.resolver(base), registry.faults)
-    return Compiled(Validator({"$ref": base}, registry=held), made)
+    return Compiled(Validator({"$ref": base}, registry=held), made, (STEPS, ALL))
 
 
 def schema_faults(schema: Any) -> Iterator[Fault]:
@@ -88,7 +92,9 @@ def schema_faults(schema: Any) -> Iterator[Fault]:
 @lru_cache(1)
 def _of_schemas() -> Compiled:
     made = prepared({"$ref": DIALECT}, REGISTRY.resolver(), lambda schema: ())
-    return Compiled(Validator({"$ref": DIALECT}, registry=REGISTRY), made, math.inf)
+    return Compiled(
+        Validator({"$ref": DIALECT}, registry=REGISTRY), replace(made, formats=FORMATS | {"regex": is_pattern}), (math.inf, math.inf)
+    )
 
 
 def _fault(error: Any) -> Fault:

@@ -11,6 +11,7 @@ from gateway.content.engines.contract import DIALECT, Fault, NoSchema
 from gateway.content.formats import FORMATS
 
 name = "jsonschema-rs"
+notice = ""
 
 BACKTRACKS = 100_000
 """Steps of a pattern with look-around; beyond them it does not match. Others take linear time."""

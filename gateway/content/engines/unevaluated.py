@@ -51,7 +51,7 @@ def _applied(validator: Any, value: Any, is_valid: IsValid) -> Iterator[Any]:
 
 def _from(validator: Any, schema: Any, resolver: Any, value: Any, is_valid: IsValid) -> Iterator[Any]:
     if isinstance(schema, dict):
-        resolver = resolver or validator._resolver.in_subresource(DRAFT202012.create_resource(schema))
+        resolver = (resolver or validator._resolver).in_subresource(DRAFT202012.create_resource(schema))
         current.get().spend()
         yield from _applied(validator.evolve(schema=schema, _resolver=resolver), value, is_valid)
 

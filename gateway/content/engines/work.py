@@ -25,15 +25,15 @@ class TooMuch(Exception):
 class Work:
     """On one document."""
 
-    __slots__ = ("known", "made", "steps", "time")
+    __slots__ = ("known", "made", "seconds", "steps")
 
-    def __init__(self, made: Made, steps: float) -> None:
+    def __init__(self, made: Made, steps: float, seconds: float) -> None:
         self.made = made
         self.steps = steps
-        self.time = ALL
+        self.seconds = seconds
         self.known: dict[tuple[int, int], bool] = {}  # whether a value is valid, by its schema's id and its own: often asked for again
 
-    def spend(self, steps: int = 1) -> None:
+    def spend(self, steps: float = 1) -> None:
         """Raises TooMuch."""
         self.steps -= steps
         if self.steps < 0:
@@ -42,7 +42,7 @@ class Work:
     def matches(self, pattern: str, text: str) -> bool:
         """Raises TooMuch."""
         search = self.made.patterns[pattern].search
-        return self.timed(lambda: search(text, timeout=min(EACH, self.time)) is not None)
+        return self.timed(lambda: search(text, timeout=min(EACH, self.seconds)) is not None)
 
     def timed(self, ask: Callable[[], bool]) -> bool:
         """What is asked, which may take long. Raises TooMuch."""
@@ -52,8 +52,8 @@ class Work:
             said = ask()
         except TimeoutError:
             raise TooMuch from None
-        self.time -= max(perf_counter() - began - FREE, 0)
-        if self.time <= 0:
+        self.seconds -= max(perf_counter() - began - FREE, 0)
+        if self.seconds <= 0:
             raise TooMuch
         return said
 
