@@ -59,7 +59,7 @@ class Validate(Plugin[ValidateSettings]):
         super().__init__(settings, host)
         self._observes = host.mode == "observe"
         self._limits = settings.limits.json_limits, settings.limits.form_limits
-        self._reader = content.Reader(settings.limits, host.run_blocking)
+        self._reader = content.Reader(settings.limits, host.run_blocking, content.quick())
         self._schema, self._operations = None, {}
         if settings.openapi is None:
             self._schema = _request(settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.content.cleaning import Cleaning, Enough, Finding, Html, Rules
 from gateway.content.cleaning import Field as CleaningField
-from gateway.content.engines import notice
+from gateway.content.engines import notice, quick
 from gateway.content.fields import Fields
 from gateway.content.formats import prepare
 from gateway.content.forms import form, pair, pairs
@@ -53,4 +53,5 @@ __all__ = [
     "pairs",
     "parts",
     "prepare",
+    "quick",
 ]

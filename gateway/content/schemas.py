@@ -55,7 +55,7 @@ class Schema:
 
     def violations(self, value: Any, is_large: bool = False) -> list[Violation]:
         """What is wrong with a value that is not valid; of a large one the first thing alone, for each costs time."""
-        validator = self._closed if self._open.is_valid(value) else self._open
+        validator = self._closed if self._closed is not self._open and self._open.is_valid(value) else self._open
         return list(violations(_first(validator, value) if is_large else validator.faults(value)))
 
     def strip(self, value: Any) -> bool:

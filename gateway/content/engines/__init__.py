@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.content.engines.contract import DIALECT, Compiled, Engine, Fault, NoSchema
 
-__all__ = ["DIALECT", "Compiled", "Engine", "Fault", "NoSchema", "chosen", "notice"]
+__all__ = ["DIALECT", "Compiled", "Engine", "Fault", "NoSchema", "chosen", "notice", "quick"]
 
 
 def _engine() -> Engine:
@@ -23,3 +23,8 @@ chosen = _engine()
 def notice() -> str:
     """What operators are told of it, if anything."""
     return chosen.notice
+
+
+def quick() -> int:
+    """Bytes of a body that it checks within a millisecond or so."""
+    return chosen.quick

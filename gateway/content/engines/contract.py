@@ -45,6 +45,7 @@ class Engine(Protocol):
 
     name: str
     notice: str  # what operators are told of it in the log, if anything
+    quick: int  # bytes of a body that it checks within a millisecond or so
 
     def registry(self, documents: Mapping[str, Any]) -> Any:
         """What references are looked up in, and nowhere else: documents by their URIs."""

@@ -20,6 +20,7 @@ from gateway.content.engines.work import ALL, STEPS, TooMuch, Work, current
 
 name = "jsonschema"
 notice = "schemas are checked by the package jsonschema, up to a hundred times slower than by jsonschema-rs, which cannot be imported here"
+quick = 1 << 10
 
 
 class Compiled:

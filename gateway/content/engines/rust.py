@@ -12,6 +12,7 @@ from gateway.content.formats import FORMATS
 
 name = "jsonschema-rs"
 notice = ""
+quick = 16 << 10
 
 BACKTRACKS = 100_000
 """Steps of a pattern with look-around; beyond them it does not match. Others take linear time."""
