@@ -185,6 +185,14 @@ def test_observe_changes_nothing_and_says_what_it_would_have_done(ex: Exchange, 
         assert metrics.value("validate.refused", status=status) == 1
 
 
+@pytest.mark.parametrize(("size", "engines"), [(500, set()), (2000, {"jsonschema"}), (20_000, {"jsonschema", "jsonschema-rs"})])
+async def test_a_body_that_takes_more_than_a_moment_is_checked_off_the_loop(engine: Engine, size: int, engines: set[str]) -> None:
+    soon = made({"body": {}}).on_request(post(b'"' + b"x" * size + b'"'))
+    assert (soon is not None) == (engine.name in engines)
+    if soon is not None:
+        await soon
+
+
 async def test_operators_are_told_once_that_schemas_are_checked_slowly(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
     plugins = [made({"body": LEAD}) for _ in range(2)]
     with pytest.MonkeyPatch.context() as patch:
