@@ -146,6 +146,20 @@ def test_keywords(engine: Engine, schema: Any, good: list[Any], bad: list[Any]) 
     assert all(list(checked.faults(value))[:1] == [checked.first(value)] for value in bad) or "$dynamicRef" in str(schema)
 
 
+def test_a_dynamic_reference_finds_what_no_other_has_led_to(engine: Engine) -> None:
+    documents = {
+        f"{BASE}outer.json": {
+            "$defs": {
+                "start": {"$ref": "list.json#/$defs/list"},
+                "name": {"$dynamicAnchor": "T", "pattern": "^a", "enum": ["a", "b"]},
+            }
+        },
+        f"{BASE}list.json": {"$defs": {"list": {"items": {"$dynamicRef": "#T"}}, "any": {"$dynamicAnchor": "T"}}},
+    }
+    checked = engine.compiled({"$ref": "outer.json#/$defs/start"}, BASE, engine.registry(documents))
+    assert [checked.is_valid(value) for value in (["a"], ["b"], ["ab"], [])] == [True, False, False, True]
+
+
 FORMATS: dict[str, tuple[str, str]] = {
     "date": ("2024-02-29 0000-02-29", "2024-02-30 2024-2-1 ٢٠٢٤-01-01 2024-13-01 2024-00-01 2024-01-00 2023-02-29"),
     "time": (

@@ -62,12 +62,12 @@ def _form(value: Any) -> str:
 
 
 def _enum(validator: Any, values: Any, value: Any, schema: Any) -> Errors:
-    if _form(value) not in current.get().made.values["enum", id(values)]:
+    if _form(value) not in current.get().made.forms("enum", values):
         yield _wrong("enum", values)
 
 
 def _const(validator: Any, asked: Any, value: Any, schema: Any) -> Errors:
-    if _form(value) not in current.get().made.values["const", id(asked)]:
+    if _form(value) not in current.get().made.forms("const", asked):
         yield _wrong("const", asked)
 
 

@@ -21,12 +21,24 @@ Faults = Callable[[Any], Iterable[Fault]]
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """Of a schema, and of those that its references lead to."""
+    """Of a schema, and of those that its references lead to; what a $dynamicRef alone finds is made when it is found."""
 
     patterns: dict[str, regex.Pattern[str]] = field(default_factory=dict)
     values: dict[tuple[str, int], frozenset[str]] = field(default_factory=dict)  # in canonical form, by enum or const and its id
     formats: Mapping[str, Callable[[str], bool]] = field(default_factory=lambda: FORMATS)
     dynamic: list[str] = field(default_factory=list)  # its $dynamicRefs: what they lead to depends on who asks
+
+    def pattern(self, text: str) -> regex.Pattern[str]:
+        """Raises BadPattern."""
+        if (found := self.patterns.get(text)) is None:
+            found = self.patterns[text] = compiled(text)
+        return found
+
+    def forms(self, keyword: str, said: Any) -> frozenset[str]:
+        """Of the values of an enum or const."""
+        if (found := self.values.get((keyword, id(said)))) is None:
+            found = self.values[keyword, id(said)] = frozenset(map(canonical, said if keyword == "enum" else [said]))
+        return found
 
 
 class _Place(NamedTuple):
@@ -67,17 +79,16 @@ def _prepare(schema: dict[str, Any], made: Made, place: _Place) -> None:
         _pattern(schema["pattern"], made, place, "pattern")
     for pattern in schema.get("patternProperties", ()):
         _pattern(pattern, made, place, "patternProperties", pattern)
-    if "enum" in schema:
-        made.values["enum", id(schema["enum"])] = frozenset(map(canonical, schema["enum"]))
-    if "const" in schema:
-        made.values["const", id(schema["const"])] = frozenset({canonical(schema["const"])})
+    for keyword in ("enum", "const"):
+        if keyword in schema:
+            made.forms(keyword, schema[keyword])
     if "$dynamicRef" in schema:
         made.dynamic.append(schema["$dynamicRef"])
 
 
 def _pattern(pattern: str, made: Made, place: _Place, *steps: str) -> None:
     try:
-        made.patterns[pattern] = compiled(pattern)
+        made.pattern(pattern)
     except BadPattern as error:
         raise place.refused(*steps, keyword="format", said="regex", text=f"the pattern {pattern} cannot be used: {error}") from None
 

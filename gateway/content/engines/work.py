@@ -41,7 +41,7 @@ class Work:
 
     def matches(self, pattern: str, text: str) -> bool:
         """Raises TooMuch."""
-        search = self.made.patterns[pattern].search
+        search = self.made.pattern(pattern).search
         return self.timed(lambda: search(text, timeout=min(EACH, self.seconds)) is not None)
 
     def timed(self, ask: Callable[[], bool]) -> bool:
