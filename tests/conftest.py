@@ -1,0 +1,18 @@
+"""Fixtures of tests in several folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.content import engines
+from gateway.content.engines import Engine, python, rust
+
+
+@pytest.fixture(scope="module", params=[rust, python], ids=lambda engine: engine.name)
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """Schemas are compiled by each of the two in turn."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engines, "chosen", request.param)
+        yield request.param
