@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import socket
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from tests.http.recording import SILENCE, RawUpstream, Received, Step, ok
 from tests.server.test_reload import until
+from tests.supervisor.test_process import Gateway, policy, workers
 from tests.support import RawClient, gateway
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -95,3 +101,42 @@ async def test_no_reader_hears_of_it(how: Literal["dies", "hangs"]) -> None:
         assert statuses[200] > 500
         assert statuses.total() - statuses[200] == 0 if how == "dies" else set(statuses) <= {200, 504} and statuses[504] <= CLIENTS
         assert upstream.withheld == 0
+
+
+def is_taken(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def counted_out(gateway: Gateway) -> float:
+    lines = (await gateway.observe("/metrics")).splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("gateway_upstream_targets{") and 'state="out"' in line)
+
+
+@pytest.mark.slow
+async def test_of_several_workers_each_looks_and_the_worst_is_told(tmp_path: Path) -> None:
+    """Real processes: a target whose process is frozen is out for both, and back when it goes on."""
+    service = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1"]
+    async with RawUpstream() as well:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+        frozen = await asyncio.create_subprocess_exec(*service, str(port), cwd=tmp_path, stderr=subprocess.DEVNULL)
+        url = f"http://127.0.0.1:{port}"
+        await until(lambda: is_taken(port))
+        health = "health: {path: /, interval: 100ms, timeout: 200ms, passes: 1, fails: 2}"
+        text = policy("URL", 2).replace('targets: "URL"', f'targets: ["{url}", "{well.url}"], {health}')
+        try:
+            async with workers(text, tmp_path) as gateway:
+                for number, state in ((signal.SIGSTOP, "degraded"), (signal.SIGCONT, "ok")):
+                    frozen.send_signal(number)
+                    out = 2 if state == "degraded" else 0
+                    async with asyncio.timeout(15):
+                        while (await counted_out(gateway)) != out:
+                            await asyncio.sleep(0.1)
+                    told = await gateway.observe("/health")
+                    assert (told["status"], told["ready"]) == (state, True)
+                    assert told["upstreams"]["a"].get("out") == ({url: "no answer within 0.2 s"} if out else None)
+                assert gateway.log.count(f"{url} is left out") == gateway.log.count(f"the health of {url} is well again") == 2
+        finally:
+            frozen.kill()
+            await frozen.wait()
