@@ -320,7 +320,7 @@ class App:
             )
             for url in settings.targets
         ]
-        return Upstream.of(name, targets, settings)
+        return Upstream(name, targets, settings)
 
 
 def job_makings(policy: Policy) -> tuple[object, ...]:

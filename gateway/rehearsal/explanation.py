@@ -23,7 +23,8 @@ from gateway.running import Running
 from gateway.server.front import Front
 from gateway.steps import Step, refuses, steps
 from gateway.telemetry.metrics.families import Metrics
-from gateway.upstream import Upstream, request_head
+from gateway.upstream import Upstream
+from gateway.upstream.head import request_head
 
 Secrets = tuple[Secret, ...]
 

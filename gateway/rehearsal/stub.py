@@ -28,7 +28,7 @@ def stubbed(name: str, settings: UpstreamSettings, ask: Ask, clock: Clock) -> Up
 
     targets = [StubTarget(name, url, settings, ask, clock) for url in settings.targets]
     unprobed = settings.model_copy(update={"health": None})
-    return Upstream.of(name, targets, unprobed, Means(now=clock, time=clock, sleep=sleep, random=lambda: 0.0))
+    return Upstream(name, targets, unprobed, Means(now=clock, time=clock, sleep=sleep, random=lambda: 0.0))
 
 
 class StubTarget(Target):

@@ -3,118 +3,57 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import random
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from time import monotonic
-from typing import Self
 
-from gateway.config.balance import Balance
-from gateway.config.recovery import HealthSettings
 from gateway.config.upstream import UpstreamSettings
 from gateway.errors import GatewayError, PayloadTooLarge, ReducedCapacity
-from gateway.exchange import Attempt, Exchange, Headers, Reply
+from gateway.exchange import Attempt, Exchange, Reply
 from gateway.pipeline import Pipeline
-from gateway.upstream.balance import Pick, pick
 from gateway.upstream.connection import Connection
 from gateway.upstream.failures import Failure, Stale, failure
-from gateway.upstream.probing import Prober
+from gateway.upstream.group import Group
+from gateway.upstream.head import repeated_head, request_head
+from gateway.upstream.means import Means
 from gateway.upstream.retry import IDEMPOTENT, Retry, asked_wait, is_repeatable
-from gateway.upstream.standing import Outlier
 from gateway.upstream.target import Target
-from gateway.wire import serialize
 
 __all__ = ["Means", "Target", "Upstream"]
 
-log = logging.getLogger("gateway.upstream")
-
-WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
-"""Methods whose lack of a body is said, Content-Length: 0 (RFC 9110, section 8.6)."""
 AWAY = frozenset({502, 503, 504})
 """Statuses by which a target says that it cannot serve. A 500 may be the doing of the request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What an upstream goes by: time, in seconds, and chance. A rehearsal has its own."""
-
-    now: Callable[[], float] = monotonic
-    time: Callable[[], float] = time.time  # since 1970
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    random: Callable[[], float] = random.random  # from 0.0 up to 1.0
 
 
 class Upstream:
     """A named service, and which of its targets is asked."""
 
-    def __init__(
-        self,
-        name: str,
-        targets: Sequence[Target],
-        balance: Balance = "round_robin",
-        most: int | None = None,
-        retry: Retry | None = None,
-        outlier: Outlier | None = None,
-        health: HealthSettings | None = None,
-        means: Means | None = None,
-    ) -> None:
-        """`most`: requests under way at all targets together; None: any number."""
+    def __init__(self, name: str, targets: Sequence[Target], settings: UpstreamSettings, means: Means | None = None) -> None:
+        self._means = means = means or Means()
+        self._group = group = Group(name, targets, settings, means)
         self.name = name
-        self.targets = tuple(targets)
+        self.targets = group.targets
         self.replays = 0
         self.retries = 0
-        self.ejections = 0
-        self.refused = 0  # because there were `most` already
-        self._means = means or Means()
-        self._pick: Pick[Target] = pick(balance, self._means.random)
-        self._pick_again: Pick[Target] = pick(balance, self._means.random)  # turns of its own: else a dead target would have each first try
-        self._most = most
-        self._retry = retry
-        self._health = health
-        self._probers: tuple[Prober, ...] = ()
-        self._only = self.targets[0] if len(self.targets) == 1 else None
-        self._may_be_out = outlier is not None or health is not None
-        self._outlier = outlier if len(self.targets) > 1 else None  # the only one is asked, whatever becomes of it
-
-    @classmethod
-    def of(cls, name: str, targets: Sequence[Target], settings: UpstreamSettings, means: Means | None = None) -> Self:
-        """As the policy wishes."""
-        means = means or Means()
-        retry = None if settings.retry is None else Retry(settings.retry, settings.timeouts.head, means.random)
-        outlier = None if settings.outlier is None else Outlier(settings.outlier, len(targets))
-        return cls(name, targets, settings.balance, settings.max_in_flight, retry, outlier, settings.health, means)
+        self.refused = 0  # because there were as many as there may be
+        self._only = group.only
+        self._first = group.first
+        self._outlier = group.outlier
+        self._most = settings.max_in_flight
+        self._retry = None if settings.retry is None else Retry(settings.retry, settings.timeouts.head, means.random)
 
     def start(self) -> None:
-        for target in self.targets:
-            target.start()
-        if self._health is not None:
-            self._probers = tuple(Prober(target, self._health, self._probed, self._means.random) for target in self.targets)
-            for prober in self._probers:
-                prober.start()
+        self._group.start()
 
     def retire(self) -> None:
-        """Requests under way may last for days: who waits for their end need not look after the targets."""
-        for prober in self._probers:
-            prober.stop()
-        self._probers = ()
+        """No request begins any more."""
+        self._group.retire()
 
     def stop(self) -> None:
-        self.retire()
-        for target in self.targets:
-            target.stop()
+        self._group.stop()
 
     def succeed(self, before: Upstream) -> None:
-        """Take the place of the upstream of this name in the policy before: targets that stay keep what is known of them."""
-        known = {target.url: target for target in before.targets}
-        for target in self.targets:
-            if (old := known.pop(target.url, None)) is not None:
-                target.succeed(old)
-            if self._outlier is None:
-                target.standing.readmit()
-            if self._health is None:
-                target.standing.failing = ""
+        """Take the place of the upstream of this name in the policy before."""
+        self._group.succeed(before._group)
 
     @property
     def is_full(self) -> bool:
@@ -132,52 +71,13 @@ class Upstream:
         return 0 if self._retry is None else self._retry.withheld
 
     @property
+    def ejections(self) -> int:
+        return self._group.ejections
+
+    @property
     def out(self) -> dict[str, str]:
         """The targets that are left out, and why."""
-        now = self._means.now()
-        return {target.url: why for target in self.targets if (why := target.standing.why(now))}
-
-    def _choose(self, ex: Exchange, tried: tuple[Target, ...] = ()) -> Target:
-        """One of those that are well, or of all if none is; another than those that were tried, where there is one."""
-        targets: Sequence[Target] = self.targets
-        for target in targets:
-            if target.standing.failing or target.standing.ejected_until:
-                break
-        else:
-            return self._picked(ex, targets, tried)
-        now = self._means.now()
-        chosen = self._picked(ex, [target for target in targets if target.standing.is_in(now)] or targets, tried)
-        if chosen.standing.ejected_until:
-            chosen.standing.let_through(now)
-        return chosen
-
-    def _picked(self, ex: Exchange, among: Sequence[Target], tried: tuple[Target, ...]) -> Target:
-        if not tried:
-            return self._pick(ex, among)
-        return self._pick_again(ex, [target for target in among if target not in tried] or among)
-
-    def _probed(self, target: Target, why: str) -> None:
-        """It is out now because its probes fail, or back."""
-        if why:
-            log.warning("upstream %s: %s is left out, its health: %s", self.name, target.url, why)
-            self._tell_if_none_is_left()
-        else:
-            log.info("upstream %s: the health of %s is well again", self.name, target.url)
-
-    def _tell_if_none_is_left(self) -> None:
-        if len(self.out) == len(self.targets):
-            log.error("upstream %s: all its targets are out, so that all are asked", self.name)
-
-    def _failed(self, outlier: Outlier, target: Target, why: str) -> None:
-        now = self._means.now()
-        if outlier.failed(target.standing, [one.standing for one in self.targets], now):
-            self.ejections += 1
-            log.warning("upstream %s: %s is %s, the last failure: %s", self.name, target.url, target.standing.why(now), why)
-            self._tell_if_none_is_left()
-
-    def _succeeded(self, outlier: Outlier, target: Target) -> None:
-        if outlier.succeeded(target.standing):
-            log.info("upstream %s: %s is back", self.name, target.url)
+        return self._group.out
 
     async def send(self, ex: Exchange, pipeline: Pipeline) -> Reply:
         """The reply of one of the targets. Raises a GatewayError when there is none to pass on.
@@ -202,7 +102,7 @@ class Upstream:
         if retry is not None:
             since = self._means.now()
             retry.budget.count(since)
-        target = self._only or (self._choose(ex) if self._may_be_out else self._pick(ex, self.targets))
+        target = self._only or self._first(ex)
         connection = target.free()
         answer: asyncio.Future[Reply] | None = None
         chunked = False
@@ -233,7 +133,7 @@ class Upstream:
                     continue
                 wrong = failure(error)
                 if wrong is not None and outlier is not None and not (reused and isinstance(error, Stale)):
-                    self._failed(outlier, target, error.reason)
+                    self._group.failed(outlier, target, error.reason)
                 if wrong is None or retry is None:
                     raise
                 pause = self._pause(retry, ex, wrong, len(tried) + 1, since, stream is not None and answer is not None)
@@ -249,9 +149,9 @@ class Upstream:
                 attempt.status = reply.status
                 if outlier is not None:
                     if reply.status in AWAY:
-                        self._failed(outlier, target, f"an answer with {reply.status}")
+                        self._group.failed(outlier, target, f"an answer with {reply.status}")
                     elif target.standing.errors or target.standing.ejected_until:
-                        self._succeeded(outlier, target)
+                        self._group.succeeded(outlier, target)
                 if retry is None or reply.status not in retry.on:
                     reply.upstream = target.url
                     return reply
@@ -264,7 +164,7 @@ class Upstream:
             tried = (*tried, target)
             answer = None
             await self._means.sleep(pause)
-            target = self._only or self._choose(ex, tried)
+            target = self._group.choose(ex, tried)
             connection = target.free()
 
     def _pause(
@@ -287,43 +187,3 @@ def _give_up(connection: Connection, answer: asyncio.Future[Reply] | None) -> No
         connection.close()
     else:
         answer.result().abandon()
-
-
-def repeated_head(ex: Exchange, attempt: Attempt) -> bytes | None:
-    """The head of a request whose fields are to the letter those its client sent before, and whatever was added behind them.
-
-    None: it must be written anew.
-    """
-    block = ex.block
-    if block is None or not ex.is_untouched or not attempt.is_untouched:
-        return None
-    if ex.upgrade or ex.takes_trailers or not ex.host or ex.method in WITH_CONTENT:
-        return None
-    if not block.serialized:
-        block.serialized = "".join([f"\r\n{name}: {value}" for name, value in block.headers.items()])
-    head = f"{ex.method} {ex.target} HTTP/1.1{block.serialized}{ex.added}{attempt.added}\r\n\r\n"
-    return head.encode("utf-8", "surrogateescape") if ex.has_raw_bytes else head.encode()
-
-
-def request_head(ex: Exchange, headers: Headers, authority: str, body: bytes | None, streams: bool) -> tuple[bytes, bool]:
-    """The head of the one unambiguous request, and whether its body goes in chunks."""
-    chunked = False
-    if "Host" not in headers:
-        headers["Host"] = authority
-    if body is not None:
-        headers["Content-Length"] = str(len(body))
-    elif streams:
-        if ex.content_length is None:
-            chunked = True
-            headers["Transfer-Encoding"] = "chunked"
-        else:
-            headers["Content-Length"] = str(ex.content_length)
-    elif ex.method in WITH_CONTENT:
-        headers["Content-Length"] = "0"
-    if ex.upgrade:
-        headers["Connection"] = "Upgrade"
-        headers["Upgrade"] = ex.upgrade
-    elif ex.takes_trailers:
-        headers["Connection"] = "TE"
-        headers["TE"] = "trailers"
-    return serialize(f"{ex.method} {ex.target} HTTP/1.1", headers, has_raw_bytes=ex.has_raw_bytes), chunked

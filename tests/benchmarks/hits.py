@@ -125,7 +125,7 @@ def requests(plugins: tuple[str, ...], route: str) -> Callable[[int], Any]:
 
 
 def _upstream(name: str, settings: UpstreamSettings) -> Upstream:
-    return Upstream(name, [Ready(url) for url in settings.targets])
+    return Upstream(name, [Ready(url) for url in settings.targets], settings)
 
 
 def _nowhere(line: bytes) -> None:

@@ -34,7 +34,7 @@ def upstream(number: int, keys: str) -> Upstream:
     targets = ", ".join(f"http://10.0.0.{n}" for n in range(1, number + 1))
     policy = f"{{version: 1, upstreams: {{a: {{targets: [{targets}], {keys}}}}}, routes: [{{name: all, match: /**, upstream: a}}]}}"
     settings = loads(policy).upstreams["a"]
-    return Upstream.of("a", [Ready(url) for url in settings.targets], settings)
+    return Upstream("a", [Ready(url) for url in settings.targets], settings)
 
 
 async def cost(it: Upstream) -> float:

@@ -99,7 +99,7 @@ class Ready(Target):
 
 
 def _upstream(name: str, settings: UpstreamSettings) -> Upstream:
-    return Upstream(name, [Ready(url) for url in settings.targets])
+    return Upstream(name, [Ready(url) for url in settings.targets], settings)
 
 
 def requests(row: Row) -> Callable[[int], Any]:

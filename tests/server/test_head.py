@@ -20,7 +20,7 @@ from gateway.exchange import Attempt, Exchange
 from gateway.pipeline import Pipeline
 from gateway.server.connection import Connection
 from gateway.server.front import Front
-from gateway.upstream import repeated_head, request_head
+from gateway.upstream.head import repeated_head, request_head
 
 POLICY = """
 version: 1

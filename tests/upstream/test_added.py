@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.exchange import Attempt, Exchange, HeaderBlock, Headers
 from gateway.testing import exchange
-from gateway.upstream import repeated_head, request_head
+from gateway.upstream.head import repeated_head, request_head
 from gateway.wire import HeadParser
 
 FIELDS = [("Host", "api.test"), ("Accept", "*/*"), ("X-Repeated", "1"), ("X-Repeated", "2")]

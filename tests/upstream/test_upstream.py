@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gateway.config.upstream import UpstreamSettings
 from gateway.errors import ClientGone, GatewayError, PayloadTooLarge, UpstreamTimeout, UpstreamUnreachable
 from gateway.exchange import Attempt, Exchange, Headers, Reply
 from gateway.pipeline import Entry, Pipeline
@@ -28,7 +29,7 @@ Steps = list[Step]
 async def upstream(*urls: str, **limits: Any) -> AsyncIterator[Upstream]:
     """One of these targets, its sweep fast; a limit that is not given is no limit in a test."""
     settings = {"connect": 5.0, "head": 5.0, "idle": 5.0, "keepalive": 5.0, "kept": 10, "tls": None} | limits
-    made = Upstream("test", [Target(url, **settings) for url in urls])
+    made = Upstream("test", [Target(url, **settings) for url in urls], UpstreamSettings(targets=urls))
     made.start()
     try:
         yield made
