@@ -25,7 +25,7 @@ AWAY = frozenset({502, 503, 504})
 
 
 class Upstream:
-    """A named service, and which of its targets is asked."""
+    """A named service: one of its targets is asked, and where that is safe another."""
 
     def __init__(self, name: str, targets: Sequence[Target], settings: UpstreamSettings, means: Means | None = None) -> None:
         self._means = means = means or Means()

@@ -27,9 +27,8 @@ class Group:
         self._name = name
         self._means = means
         self._pick: Pick[Target] = pick(settings.balance, means.random)
-        self._pick_again: Pick[Target] = pick(
-            settings.balance, means.random
-        )  # turns of its own: else a dead target would have each first try
+        # Turns of its own: else, of two, a dead target would have each first try, and the other what follows.
+        self._pick_again: Pick[Target] = pick(settings.balance, means.random)
         self._health = settings.health
         self._probers: tuple[Prober, ...] = ()
 
