@@ -16,7 +16,8 @@ from gateway.store.redis.address import parse
 from tests.caching.conftest import LIMIT, until
 from tests.caching.records import record
 from tests.caching.test_gateways import Leads
-from tests.caching.test_processes import POLICY, free_port
+from tests.caching.test_processes import POLICY
+from tests.free_ports import free_port
 from tests.http.recording import RawUpstream
 from tests.server.process import running
 from tests.store.conftest import hosted as hosted

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import zstandard
 
 from gateway.cli import main
 from tests.caching.test_gateways import Leads
+from tests.free_ports import free_port
 from tests.http.recording import RawUpstream, Received
 from tests.server.process import GatewayProcess, running
 from tests.store.servers import Server
@@ -29,12 +29,6 @@ routes:
   - {{name: list, match: GET /leads, upstream: leads, plugins: [cache: {{ttl: 5m, tags: [leads]}}]}}
   - {{name: create, match: POST /leads, upstream: leads, plugins: [purge: {{tags: [leads]}}]}}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 async def ask(process: GatewayProcess, method: str = "GET") -> bytes:

@@ -15,8 +15,8 @@ import pytest
 from tests.deploy.dashboard import QUERIES, filled
 from tests.deploy.files import needs
 from tests.deploy.prometheus import PATIENCE, Prometheus, prometheus
+from tests.free_ports import free_port
 from tests.server.process import running
-from tests.test_tour import free_ports
 
 pytestmark = [pytest.mark.slow, needs("prometheus")]
 
@@ -99,7 +99,7 @@ async def counted(server: Prometheus) -> dict[tuple[str, str, str], float]:
 
 
 async def test_prometheus_has_counted_what_was_sent(tmp_path: Path) -> None:
-    (nobody,) = free_ports(1)
+    nobody = free_port()
     async with running(policy(nobody), tmp_path) as gateway:
         found = re.search(r"observe port on http://127\.0\.0\.1:(\d+)", gateway.log)
         assert found is not None

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.free_ports import free_port
 from tests.http.client import answers, raw
 from tests.server.process import GatewayProcess, running, spawned
 
@@ -69,11 +70,6 @@ async def ask(port: int, target: str, method: str = "GET", body: object = None, 
         ((answer,), _) = answers(await reader.read())
     writer.close()
     return answer.status, answer.json
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
 
 
 async def test_what_it_tells_of_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from gateway.store.redis import advice
 from gateway.store.redis.address import Address, parse
 from gateway.store.redis.limits import RedisLimits
 from gateway.store.redis.store import RedisStore
+from tests.free_ports import free_port, free_ports
 from tests.store.servers import Server
 
 HOUR = 3600.0
@@ -438,12 +439,6 @@ async def test_the_clock_goes_back(server: Server) -> None:
         assert server.say("HGET", name, "w") == str(ahead - 48).encode()
 
 
-def free_port() -> int:
-    with socket.socket() as line:
-        line.bind(("127.0.0.1", 0))
-        return int(line.getsockname()[1])
-
-
 async def test_tls(folder: Path) -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("localhost")
@@ -473,7 +468,7 @@ async def test_sentinels(folder: Path) -> None:
     folders = [folder / name for name in ("a", "b", "s")]
     for one in folders:
         one.mkdir()
-    ports = [free_port() for _ in range(3)]
+    ports = free_ports(3)
     first = Server(folders[0], "valkey", port=ports[0]).start()
     second = Server(folders[1], "valkey", "--replicaof", "127.0.0.1", str(ports[0]), port=ports[1]).start()
     (folders[2] / "conf").write_text(
