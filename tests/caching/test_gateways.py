@@ -118,6 +118,7 @@ async def test_an_answer_under_way_when_the_purge_comes_is_given_and_not_kept(va
         assert (await ask(there)).body == (await ask(here)).body == b"1"
 
 
+@pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize("target", ["/leads", "/own"])
 async def test_a_burst_on_a_cold_key_over_two_gateways_reaches_the_upstream_once(valkey: Server, target: str) -> None:
     leads = Leads(delay=0.4, fields=[b"Cache-Control: max-age=60"])
@@ -130,15 +131,21 @@ async def test_a_burst_on_a_cold_key_over_two_gateways_reaches_the_upstream_once
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("patience")
 async def test_a_thousand_clients_on_one_cold_key(valkey: Server) -> None:
+    """They wait once for the upstream; all else is what they would take with an answer that is there."""
     leads = Leads(delay=0.4)
-    async with fleet(valkey, leads) as gateways:
+
+    async def thousand() -> float:
         begun = time.monotonic()
         answers = await asyncio.gather(*(ask(gateways[n % 2]) for n in range(1000)))
-        took = time.monotonic() - begun
         assert {answer.body for answer in answers} == {b"0"}
         assert leads.gets == 1
-        assert took < 2.0, "the clients of this test are most of it; see tests/benchmarks"
+        return time.monotonic() - begun
+
+    async with fleet(valkey, leads) as gateways:
+        cold, warm = await thousand(), await thousand()
+        assert cold < leads.delay + 3 * warm, "see tests/benchmarks"
 
 
 async def test_what_is_not_to_be_shared_waits_for_nobody_twice(valkey: Server) -> None:
