@@ -144,7 +144,7 @@ async def test_it_looks_again_until_it_is_stopped(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(check, "_ask", ask)
     check.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         for _ in range(3):
             await looks.acquire()
     check.stop()
@@ -160,7 +160,7 @@ async def test_one_that_is_told_looks_no_more_until_it_is_told_no_more(monkeypat
         check.take(failure)
         await asyncio.sleep(0.15)  # by itself it would have looked, and found that nothing listens there
         assert check.failure == failure
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not check.failure:
             await asyncio.sleep(0.01)
     check.stop()

@@ -42,6 +42,6 @@ async def test_what_the_page_says_is_what_happens(tmp_path: Path) -> None:
         for command, output in steps:
             actual = done(command.replace("8080", str(port)), tmp_path)
             assert re.fullmatch(pattern(output), actual), f"{command}\n{output}\n--- but was ---\n{actual}"
-        async with asyncio.timeout(10):  # until it has looked at the file again
+        async with asyncio.timeout(30):  # until it has looked at the file again
             while done(f"{curl}/leads", tmp_path) != "401\n":
                 await asyncio.sleep(0.1)

@@ -40,7 +40,7 @@ async def leads(port: int) -> AsyncIterator[None]:
         sys.executable, "-m", "gateway", "demo", "--port", str(port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             while True:
                 try:
                     _, writer = await asyncio.open_connection("127.0.0.1", port)

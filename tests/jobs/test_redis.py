@@ -73,7 +73,7 @@ async def jobs(server: Server, tmp_path: Path) -> AsyncIterator[Spooled]:
     await found.store.stop()
 
 
-async def until(true: Callable[[], Any], within: float = 10.0) -> None:
+async def until(true: Callable[[], Any], within: float = 30.0) -> None:
     async with asyncio.timeout(within):
         while True:
             found = true()

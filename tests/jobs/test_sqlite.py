@@ -95,7 +95,7 @@ async def test_a_store_that_is_in_use_shows_signs_of_life(tmp_path: Path, monkey
     monkeypatch.setattr(database, "BEAT", 0.01)
     store = await opened(tmp_path / "jobs.db")
     before = (tmp_path / "jobs.db.host").stat().st_mtime_ns
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (tmp_path / "jobs.db.host").stat().st_mtime_ns == before:
             await asyncio.sleep(0.01)
     await store.stop()

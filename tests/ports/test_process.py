@@ -46,7 +46,7 @@ class Ports(NamedTuple):
 
 async def settled(folder: Path) -> None:
     """Wait until the gateway has kept its first revision: a thread does that while it serves already."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not (folder / "var" / "gateway" / "running.json").exists():
             await asyncio.sleep(0.01)
 

@@ -55,7 +55,7 @@ async def opened(url: str | Address) -> AsyncIterator[RedisStore]:
         await store.stop()
 
 
-async def until(holds: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
     async with asyncio.timeout(seconds):
         while not holds():
             await asyncio.sleep(0.002)
@@ -482,7 +482,7 @@ async def test_sentinels(folder: Path) -> None:
         BINARIES["valkey"], str(folders[2] / "conf"), "--sentinel", stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )
     try:
-        await until(lambda: f"slave0:ip=127.0.0.1,port={ports[1]},state=online".encode() in first.say("INFO"), 10)  # type: ignore[operator]
+        await until(lambda: f"slave0:ip=127.0.0.1,port={ports[1]},state=online".encode() in first.say("INFO"), 30)  # type: ignore[operator]
         await asyncio.sleep(1.5)  # the sentinel asks its master for replicas when it begins
         sentinels = replace(parse(f"redis+sentinel://127.0.0.1:1,127.0.0.1:{ports[2]}/mymaster"), sentinel_password="watchful")
         async with opened(sentinels) as store:
