@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from gateway.cli import main
+from tests.free_ports import free_port
 from tests.server.process import running
 from tests.store.servers import Server, started
 
@@ -68,10 +69,8 @@ def test_memory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["shared", "memory"])
-async def test_limits_and_blocks(
-    kind: str, server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], unused_tcp_port: int
-) -> None:
-    policy = written(tmp_path, server.url if kind == "shared" else "memory://", unused_tcp_port)
+async def test_limits_and_blocks(kind: str, server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    policy = written(tmp_path, server.url if kind == "shared" else "memory://", free_port())
 
     async def said(*command: str, code: int = 0) -> str:
         assert await asyncio.to_thread(main, [*command, "--policy", policy]) == code
