@@ -23,7 +23,7 @@ from tests.server.process import PATIENCE, GatewayProcess, running
 from tests.store.servers import Server
 from tests.store.test_gateways import said
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 HOUR = "limit: %d, window: 1h"
 MARGIN = 100_000
@@ -128,7 +128,8 @@ async def test_a_burst(server: Server, tmp_path: Path, gateways: int, over: int)
         for n in range(4):
             found = await asyncio.gather(*(asked.burst(100, f"203.0.113.{4 * n + m}") for m in range(4)))
             for answers in found:
-                assert 50 <= allowed(answers) <= (50 + more if not asked.lost else 100), asked.lost
+                least, most = (50 // gateways, 100) if asked.lost else (50, 50 + more)  # who has lost it counts each for all of them
+                assert least <= allowed(answers) <= most, asked.lost
                 assert all(answer.retry_after > 0 for answer in answers if answer.status == 429)
             later = [await asked.ask(f"203.0.113.{4 * n}") for _ in range(gateways * (1 + more // gateways))]
             assert allowed(found[0] + later) <= 50 + more or asked.lost
@@ -146,7 +147,7 @@ async def test_each_window(server: Server, tmp_path: Path, gateways: int) -> Non
         )  # of the others nobody outside can say in which window they were counted
         whole = sorted(per_window)[1:-1]
         assert len(whole) >= 3 and (asked.lost or max(per_window.values()) <= 30), per_window
-        assert sum(per_window[window] for window in whole) >= 20 * len(whole), per_window
+        assert asked.lost or sum(per_window[window] for window in whole) >= 20 * len(whole), per_window
 
 
 @pytest.mark.parametrize("gateways", [1, 3])
@@ -155,8 +156,7 @@ async def test_any_window(server: Server, tmp_path: Path, gateways: int) -> None
     async with fleet(server, gateways, "limit: 30, window: 1s, algorithm: log", tmp_path) as asked:
         answers = sorted(answer for answer in await asked.flood("203.0.113.1", 4.0) if answer.status == 204)
         most = max(sum(one.sent <= other.sent and other.came < one.sent + 1 for other in answers) for one in answers)
-        assert asked.lost or most <= 30
-        assert len(answers) >= 60
+        assert asked.lost or (most <= 30 and len(answers) >= 60)
 
 
 @pytest.mark.parametrize(
