@@ -89,6 +89,7 @@ async def test_by_tcp() -> None:
     assert "Connect call failed" in await asked(tcp=f"127.0.0.1:{port}")
 
 
+@pytest.mark.alone
 async def test_a_port_that_takes_no_more_is_given_up_in_time() -> None:
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))

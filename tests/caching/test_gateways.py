@@ -84,6 +84,7 @@ async def test_what_one_gateway_has_asked_for_the_other_need_not_ask_for(valkey:
         assert b"hit" in (await ask(there)).get(b"cache-status")
 
 
+@pytest.mark.alone
 async def test_a_change_through_one_gateway_is_seen_through_the_other_within_100_ms(valkey: Server) -> None:
     leads = Leads()
     async with fleet(valkey, leads) as (here, there):
@@ -118,6 +119,7 @@ async def test_an_answer_under_way_when_the_purge_comes_is_given_and_not_kept(va
         assert (await ask(there)).body == (await ask(here)).body == b"1"
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize("target", ["/leads", "/own"])
 async def test_a_burst_on_a_cold_key_over_two_gateways_reaches_the_upstream_once(valkey: Server, target: str) -> None:
@@ -130,6 +132,7 @@ async def test_a_burst_on_a_cold_key_over_two_gateways_reaches_the_upstream_once
         assert time.monotonic() - begun < 0.9
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.usefixtures("patience")
 async def test_a_thousand_clients_on_one_cold_key(valkey: Server) -> None:
@@ -148,6 +151,7 @@ async def test_a_thousand_clients_on_one_cold_key(valkey: Server) -> None:
         assert cold < leads.delay + 3 * warm, "see tests/benchmarks"
 
 
+@pytest.mark.alone
 async def test_what_is_not_to_be_shared_waits_for_nobody_twice(valkey: Server) -> None:
     leads = Leads(delay=0.2, fields=[b"Cache-Control: no-store"])
     async with fleet(valkey, leads) as gateways:
@@ -159,6 +163,7 @@ async def test_what_is_not_to_be_shared_waits_for_nobody_twice(valkey: Server) -
         assert leads.gets == 40
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("how", ["frozen", "killed"])
 async def test_a_store_that_fails_half_way_holds_nobody_up_and_nothing_fails(valkey_server: Server, how: str) -> None:
     valkey_server.say("FLUSHALL")

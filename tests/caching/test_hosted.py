@@ -63,6 +63,7 @@ async def test_one_large_answer_does_not_fill_what_all_share(hosted: Hosted) -> 
         assert await found(other, "large") is None
 
 
+@pytest.mark.alone
 async def test_a_purge_is_seen_by_all_and_what_was_asked_for_before_is_void(hosted: Hosted) -> None:
     async with caches(hosted) as (one, other):
         before = record(marks=("all", "tag:leads"), stamp=other.epochs.stamp())
@@ -72,6 +73,7 @@ async def test_a_purge_is_seen_by_all_and_what_was_asked_for_before_is_void(host
         assert other.epochs.judge(record(marks=("all", "tag:leads"), stamp=other.epochs.stamp())) == "valid"
 
 
+@pytest.mark.alone
 async def test_one_leads_and_the_other_is_told_when_it_has_ended(hosted: Hosted) -> None:
     async with caches(hosted) as (one, other):
         leading, waiting = one.lead("a", 5.0), other.lead("a", 5.0)

@@ -85,6 +85,7 @@ async def test_the_commands_of_a_gateway_of_several_workers(tmp_path: Path, caps
             assert "a URL is written whole" in capsys.readouterr().err
 
 
+@pytest.mark.alone
 async def test_a_purge_of_a_shared_store_needs_no_gateway_and_says_when_it_cannot(
     valkey: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,6 +42,7 @@ async def ask(running: Running, request: bytes = get()) -> Answer:
         return (await client.read(1, [method]))[-1]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("needs_task", [False, True])
 async def test_a_burst_on_a_cold_key_is_one_request_upstream(needs_task: bool) -> None:
     """With and without a task for each exchange: an async hook makes the difference."""
@@ -173,6 +174,7 @@ async def test_an_upstream_that_is_gone_is_bridged() -> None:
         await upstream.__aenter__()
 
 
+@pytest.mark.alone
 async def test_stale_is_given_at_once_while_the_origin_is_slow() -> None:
     def script(received: Received) -> list[Step]:
         first = len(upstream.received) == 1

@@ -109,6 +109,7 @@ async def test_a_second_host_cannot_start(tmp_path: Path) -> None:
     await store.stop()
 
 
+@pytest.mark.alone
 def test_a_host_that_died_is_no_host(tmp_path: Path) -> None:
     """The kernel lets go of what a killed process held; its name stays in the file, and is this host's."""
     code = f"from gateway.jobs.sqlite.host_lock import *; HostLock(Path({str(tmp_path / 'jobs.db')!r})).take(); os.kill(os.getpid(), 9)"

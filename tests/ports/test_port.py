@@ -221,6 +221,7 @@ async def test_more_connections_than_it_has_room_for_are_closed() -> None:
         assert answer.status == 200
 
 
+@pytest.mark.alone
 async def test_the_end_waits_for_nobody() -> None:
     """One hangs in an operation, one in its head, one in its body."""
     async with opened() as one:

@@ -167,6 +167,7 @@ async def test_the_ports_answer_while_traffic_drains(tmp_path: Path, monkeypatch
         assert await process.ended() == 0
 
 
+@pytest.mark.alone
 async def test_nobody_at_the_ports_holds_up_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reload whose plugin does not start, half a head, half a body."""
     (tmp_path / "plugins").mkdir()

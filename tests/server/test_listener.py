@@ -105,6 +105,7 @@ def test_a_deaf_socket_lets_in_who_came_before_and_nobody_after(family: socket.A
             assert before.recv(5) == b"hello"
 
 
+@pytest.mark.alone
 async def test_a_listener_that_never_began_closes_at_once() -> None:
     listener = Listener(Address("127.0.0.1", 0))
     begun = time.monotonic()

@@ -143,6 +143,7 @@ async def upload(port: int) -> int:
         return int(answer.body)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_a_drain_under_load_fails_nobody(tmp_path: Path) -> None:
     """Readiness says no at once, all is served for `lame_duck`, and what began before the end of that ends well."""
@@ -186,6 +187,7 @@ async def test_a_drain_under_load_fails_nobody(tmp_path: Path) -> None:
         assert upstream.unfinished == []
 
 
+@pytest.mark.alone
 async def test_what_is_left_after_the_drain_is_cut(tmp_path: Path) -> None:
     """A stream of events and a WebSocket never end by themselves."""
 
@@ -216,6 +218,7 @@ async def test_what_is_left_after_the_drain_is_cut(tmp_path: Path) -> None:
         assert "Traceback" not in process.log
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 async def test_a_second_signal_ends_at_once(second: signal.Signals, tmp_path: Path) -> None:
     async with (
@@ -238,6 +241,7 @@ async def test_a_second_signal_ends_at_once(second: signal.Signals, tmp_path: Pa
         assert "Traceback" not in process.log
 
 
+@pytest.mark.alone
 async def test_an_idle_gateway_ends_as_soon_as_it_may(tmp_path: Path) -> None:
     async with running(policy(timeouts="{lame_duck: 0s, drain: 1m}"), tmp_path) as process:
         told = time.monotonic()

@@ -60,6 +60,7 @@ async def test_one_limit_for_all(gateways: list[GatewayProcess]) -> None:
     assert (await burst(gateways, 30, "203.0.113.2"))[0] == {204: 20, 429: 10}
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_frozen_killed_and_back(gateways: list[GatewayProcess], server: Server) -> None:
     assert (await burst(gateways, 10, "203.0.113.1"))[0] == {204: 10}

@@ -89,6 +89,7 @@ async def test_a_gateway_killed_in_the_middle(gateways: list[GatewayProcess], se
     assert len(service.received) == 2
 
 
+@pytest.mark.alone
 async def test_redis_frozen_and_killed(gateways: list[GatewayProcess], service: RawUpstream, server: Server) -> None:
     assert await post(gateways[0], "known") == (201, "1")
     assert server.process is not None

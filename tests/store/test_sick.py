@@ -99,6 +99,7 @@ async def timed(store: RedisStore, spec: LimitSpec, seconds: float) -> list[floa
     return took
 
 
+@pytest.mark.alone
 async def test_frozen_exact(server: Server) -> None:
     """Those of the first 25 ms wait, and no other."""
     async with opened(server.url) as store:
@@ -161,6 +162,7 @@ async def test_who_is_over_the_share_waits_for_a_slow_server(server: Server) -> 
         assert decided == [True] * 19 + [False] * 11 and store.counters["trips"] == 0
 
 
+@pytest.mark.alone
 async def test_frozen_local_first(server: Server) -> None:
     """Nobody waits, before it is found out or after: the answer is at hand. (Of time the median is asked: others share the machine.)"""
     async with opened(server.url) as store:

@@ -151,6 +151,7 @@ async def test_many_workers_are_one_gateway(tmp_path: Path) -> None:
         assert "Traceback" not in gateway.log
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_connections_are_shared_out(tmp_path: Path) -> None:
     async with RawUpstream(script) as upstream, workers(policy(upstream.url), tmp_path) as gateway:
@@ -299,6 +300,7 @@ async def test_a_drain_of_four_workers_under_load_fails_nobody(tmp_path: Path) -
         assert upstream.violations == [] and upstream.unfinished == []
 
 
+@pytest.mark.alone
 async def test_a_second_signal_ends_all_at_once(tmp_path: Path) -> None:
     text = policy("URL", timeouts="lame_duck: 1m, drain: 1m")
     async with RawUpstream(script) as upstream, workers(text.replace("URL", upstream.url), tmp_path) as gateway:

@@ -58,6 +58,7 @@ async def test_every_line_in_order_and_in_one_batch() -> None:
     reader.close()
 
 
+@pytest.mark.alone
 async def test_a_line_waits_no_longer_than_for_others() -> None:
     reader = Reader()
     lines = LineWriter(reader.writer)
@@ -70,6 +71,7 @@ async def test_a_line_waits_no_longer_than_for_others() -> None:
     os.close(reader.writer)
 
 
+@pytest.mark.alone
 async def test_a_reader_that_does_not_read_costs_lines_and_never_a_wait(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, soon: None
 ) -> None:
