@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.http.recording import SILENCE, RawUpstream, Received, Step, ok
-from tests.server.process import GatewayProcess, running, spawned
+from tests.server.process import PATIENCE, GatewayProcess, running, spawned
 from tests.support import RawClient, answers, raw
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -158,10 +158,11 @@ async def test_a_drain_under_load_fails_nobody(tmp_path: Path) -> None:
         async with RawClient(process.port) as idle, RawClient(process.port) as slow:
             idle.send(GET)
             assert len(await idle.read(1)) == 1
-            await asyncio.sleep(0.3)
+            async with asyncio.timeout(PATIENCE):
+                while load.answered <= 50:
+                    await asyncio.sleep(0.02)
             assert await readiness(process.port) == 200
             before = load.answered
-            assert before > 50
 
             slow.send(GET.replace(b"/ ", b"/slow "))
             process.send_signal(signal.SIGTERM)

@@ -272,6 +272,9 @@ async def test_who_never_shakes_hands_takes_no_more_than_there_is_room_for(files
     monkeypatch.setattr("gateway.server.listener.AT_ONCE", 2)
     async with gateway(HERE + "server: {limits: {connections: 4}}\n", certificate=files.certificate()) as running:
         mute = [await asyncio.open_connection("127.0.0.1", running.port) for _ in range(20)]
+        async with asyncio.timeout(30):
+            while sum(reader.at_eof() for reader, _ in mute) < 20 - 5:
+                await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
         assert sum(reader.at_eof() for reader, _ in mute) == 20 - 5
         for _, writer in mute:

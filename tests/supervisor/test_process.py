@@ -212,8 +212,9 @@ async def test_requests_of_the_workers_that_are_not_killed_all_succeed(tmp_path:
         counted = await gateway.counted("http_server_request_duration_seconds_count")
         # A killed worker's numbers are not lost with it, but of those answered in its very last turn, which it had no time to count.
         assert answered - kills * 12 <= counted <= answered + cut
-        await asyncio.sleep(0.6)
-        assert await gateway.counted("gateway_worker_deaths_total") == kills
+        async with asyncio.timeout(30):
+            while await gateway.counted("gateway_worker_deaths_total") != kills:  # it is looked at
+                await asyncio.sleep(0.1)
         assert "Traceback" not in gateway.log
 
 
@@ -278,12 +279,12 @@ async def test_no_process_outlives_a_killed_supervisor_and_what_has_begun_ends_w
 
 @pytest.mark.slow
 async def test_a_drain_of_four_workers_under_load_fails_nobody(tmp_path: Path) -> None:
-    text = policy("URL", 4, timeouts="lame_duck: 600ms, drain: 8s, body: 2s")
+    text = policy("URL", 4, timeouts="lame_duck: 2s, drain: 8s, body: 5s")
     async with RawUpstream(script) as upstream, workers(text.replace("URL", upstream.url), tmp_path) as gateway:
         load = Load(gateway.port)
         clients = [asyncio.create_task(load.keep_asking(keep_alive=n % 4 != 0)) for n in range(24)]
         uploads = [asyncio.create_task(upload(gateway.port)) for _ in range(4)]
-        await asyncio.sleep(0.5)
+        await until(lambda: load.answered > 50)
         before = load.answered
         gateway.process.send_signal(signal.SIGTERM)
         await asyncio.sleep(0.2)
@@ -295,7 +296,7 @@ async def test_a_drain_of_four_workers_under_load_fails_nobody(tmp_path: Path) -
         await asyncio.wait_for(asyncio.gather(*clients), 30)
         assert await gateway.process.ended() == 0
         assert load.failures == []
-        assert load.answered > before > 50
+        assert load.answered > before
         assert "are cut" not in gateway.log and "Traceback" not in gateway.log
         assert upstream.violations == [] and upstream.unfinished == []
 
