@@ -102,7 +102,8 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     if request.param == "memory":
         yield MemoryStore(Clock())
         return
-    with started() as server:
+    with started() as server, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gateway.store.redis.link.LOOKS", 6_000)  # half a minute: on a busy machine it is there, too
         made = RedisStore(parse(server.url))
         await made.start()
         yield made
