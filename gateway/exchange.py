@@ -163,7 +163,7 @@ class Exchange:
 
         Raises ValueError for a value of more than one line.
         """
-        if "\n" in value or "\r" in value or "\0" in value:  # RFC 9110, section 5.5
+        if not value.isprintable() and not _is_one_line(value):
             raise ValueError(f"the value of {name} is not one line")
         headers = self.headers
         is_untouched = _version(headers) == self._version
@@ -416,7 +416,7 @@ class Attempt:
 
         Raises ValueError for a value of more than one line.
         """
-        if "\n" in value or "\r" in value or "\0" in value:  # RFC 9110, section 5.5
+        if not value.isprintable() and not _is_one_line(value):
             raise ValueError(f"the value of {name} is not one line")
         if self._headers is None:
             self.added += f"\r\n{name}: {value}"
@@ -446,6 +446,11 @@ class End:
         self.attempts = attempts
         self.error = error  # a GatewayError, or a plugin's bug with its name
         self.truncated = truncated
+
+
+def _is_one_line(value: str) -> bool:
+    """RFC 9110, section 5.5."""
+    return "\n" not in value and "\r" not in value and "\0" not in value
 
 
 def new_id() -> str:

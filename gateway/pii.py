@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -18,6 +19,8 @@ SECRETS = frozenset(
     }
 )  # fmt: skip
 """Masked whatever the policy says; the last line and `sig` are the conventions' own."""
+NAMES = 128
+"""Of fields, that are remembered as hidden or not. A client may have made them, of 8 KiB each."""
 DEEPEST = 8
 """Levels of a value that are looked into: one may hold itself."""
 _ATOMS = (str, int, float, type(None))  # asked for first: whether a text is a Mapping takes a microsecond to find out
@@ -27,14 +30,13 @@ _PARTS = re.compile(r"[\[\].]+")
 class Mask:
     """`names` are compared without case; `user[email]` and `user.email` count as `email`. Text that merely holds one is not searched."""
 
-    __slots__ = ("_names",)
+    __slots__ = ("hides",)
+
+    hides: Callable[[str], bool]
+    """Whether the values of this name are hidden."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        self._names = SECRETS.union(name.lower() for name in names)
-
-    def hides(self, name: str) -> bool:
-        name = name.lower()
-        return name in self._names or not (name.isidentifier() or self._names.isdisjoint(_PARTS.split(name)))
+        self.hides = lru_cache(maxsize=NAMES)(partial(_hides, SECRETS.union(name.lower() for name in names)))
 
     def query(self, query: str) -> str:
         """A query as it was sent, but for the values that are hidden."""
@@ -65,3 +67,8 @@ class Mask:
         if isinstance(value, Mapping):
             return self.fields(value, depth - 1) if depth else MASKED
         return value
+
+
+def _hides(names: frozenset[str], name: str) -> bool:
+    name = name.lower()
+    return name in names or not (name.isidentifier() or names.isdisjoint(_PARTS.split(name)))

@@ -97,7 +97,9 @@ class Pipeline:
         try:
             for ex.depth, hook in self._down:
                 found = hook(ex)
-                if found is not None and not isinstance(found, Reply):
+                if found is None:
+                    continue
+                if not isinstance(found, Reply):
                     found = await found
                 if found is not None:
                     reply: Reply = found
@@ -114,7 +116,9 @@ class Pipeline:
         for n, hook in self._up[ex.depth]:
             try:
                 found = hook(ex, reply)
-                if found is not None and not isinstance(found, Reply):
+                if found is None:
+                    continue
+                if not isinstance(found, Reply):
                     found = await found
             except GatewayError as error:
                 found = _told(ex, error)

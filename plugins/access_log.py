@@ -6,9 +6,11 @@ import random
 import re
 import time
 from collections.abc import Callable
+from functools import lru_cache
+from operator import itemgetter
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-import orjson
+import msgspec
 from multidict import istr
 from pydantic import AfterValidator
 from pydantic.json_schema import WithJsonSchema
@@ -34,6 +36,10 @@ ORDINARY = REFUSED.union(range(200, 400))
 """Statuses of which a share of the lines says enough: what went well, and the refusals that come in floods, from those who try every
 path and those who ask too often. Any other refusal (401 and 403 among them) may be the one that somebody asks about."""
 USER_AGENT = istr("User-Agent")
+ADDED = ("sample", "headers", "notes")
+"""What follows the fields in a line."""
+Facts = tuple[Any, ...]
+_encode_lines = msgspec.json.Encoder(enc_hook=str).encode_lines
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -92,35 +98,32 @@ class AccessLog(Plugin[AccessLogSettings]):
         self._slow = settings.slow
         self._mask = host.mask
         self.random: Callable[[], float] = random.random
-        self._fields = settings.fields
-        self._unasked = tuple(name for name in FIELDS if name not in settings.fields)
-        self._is_in_order = settings.fields == tuple(name for name in FIELDS if name in settings.fields)
+        self._number = len(settings.fields)
+        self._line = _line(settings.fields)
+        self._shown = _shown(settings.fields)
         self._headers = tuple(name.lower() for name in settings.headers)
         self.now: Callable[[], float] = time.time  # the time of day: host.clock only knows how time passes
-        self._second = 0  # of the prefix, in milliseconds
-        self._prefix = ""
+        self._second = self._millisecond = -1000  # both in milliseconds: of `_prefix`, and of `_text`
+        self._prefix = self._text = ""
 
     def on_end(self, ex: Exchange, end: End) -> None:
         sampled = self._sample < 1 and self._is_ordinary(end)
         if sampled and self.random() >= self._sample:
             return
-        line = _facts(self._time(), ex, end, self._mask)
-        if self._is_in_order:
-            for name in self._unasked:
-                line.pop(name, None)
-        else:
-            line = {name: line[name] for name in self._fields if name in line}
+        now = int(self.now() * 1000)  # when the exchange ended; of those that end together, most within the same millisecond
+        text = self._text if now == self._millisecond else self._time(now)
+        line = self._line(*self._shown(_facts(text, ex, end, self._mask)))
         if sampled:
-            line["sample"] = self._sample
-        if self._headers and (headers := self._chosen_headers(ex)):
-            line["headers"] = headers
+            line.sample = self._sample
+        if self._headers:
+            line.headers = self._chosen_headers(ex) or None
         if ex.notes is not None:
-            line["notes"] = [{"kind": kind, **self._mask.fields(fields)} for kind, fields in ex.notes]
+            line.notes = [{"kind": kind, **self._mask.fields(fields)} for kind, fields in ex.notes]
         self._write(_encode(line))
 
     def explain(self, ex: Exchange) -> str:
         share = "" if self._sample == 1 else f", or one in {1 / self._sample:.3g} of them" if self._sample else ", unless all goes well"
-        return f"writes a line of {len(self._fields)} fields when it has ended{share}"
+        return f"writes a line of {self._number} fields when it has ended{share}"
 
     def _is_ordinary(self, end: End) -> bool:
         """A refusal has an error and a status of its own; an error beside a good status came after the head."""
@@ -129,14 +132,16 @@ class AccessLog(Plugin[AccessLogSettings]):
             return False
         return end.error is None or status in REFUSED
 
-    def _time(self) -> str:
-        """When the exchange ended, as RFC 3339 has it. All but the milliseconds is made once a second."""
-        millisecond = int(self.now() * 1000) - self._second
-        if not 0 <= millisecond < 1000 or not self._prefix:
-            second, millisecond = divmod(millisecond + self._second, 1000)
-            self._second = second * 1000
-            self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return self._prefix + MILLISECONDS[millisecond]
+    def _time(self, now: int) -> str:
+        """A time in milliseconds as RFC 3339 has it; all but the milliseconds is made once a second."""
+        millisecond = now - self._second
+        if not 0 <= millisecond < 1000:
+            millisecond = now % 1000
+            self._second = now - millisecond
+            self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 1000))
+        self._millisecond = now
+        self._text = self._prefix + MILLISECONDS[millisecond]
+        return self._text
 
     def _chosen_headers(self, ex: Exchange) -> dict[str, str]:
         found = {}
@@ -151,43 +156,47 @@ def _short(text: str) -> str:
     return text if len(text) <= LONGEST else text[:LONGEST] + "..."
 
 
-def _facts(now: str, ex: Exchange, end: End, mask: Mask) -> dict[str, Any]:
-    """What is known of FIELDS, in their order. All of it: to leave out what nobody asked for costs less than to ask for each."""
-    status, attempts = end.status, end.attempts
-    error = _word(end) if end.error is not None or end.truncated or status is None else None
-    facts: dict[str, Any] = {
-        "time": now,
-        "level": "error" if error == "truncated" or (status is not None and status >= 500) else "info",
-        "method": ex.method,
-        "scheme": ex.scheme,
-        "host": ex.host,
-        "path": _short(mask.path(ex.path, ex.params) if ex.params else ex.path),
-    }
-    if ex.query:
-        facts["query"] = _short(mask.query(ex.query))
-    if status is not None:
-        facts["status"] = status
-    facts["duration_ms"] = int(end.duration * 1e6 + 0.5) / 1000
-    facts["bytes_in"] = end.bytes_in
-    facts["bytes_out"] = end.bytes_out
-    facts["client"] = ex.client
-    facts["request_id"] = ex.request_id
-    if ex.trace_id:
-        facts["trace_id"] = ex.trace_id
-    if ex.route:
-        facts["route"] = ex.route
-    if attempts:
-        facts["upstream"] = attempts[-1].target
-    facts["attempts"] = len(attempts)
-    if (agent := ex.headers.get(USER_AGENT)) is not None:
-        facts["user_agent"] = _short(agent)
-    if ex.consumer is not None:
-        facts["consumer"] = ex.consumer
-    if error is not None:
-        facts["error"] = error
-    if end.error is not None and (reason := _reason(end.error)):
-        facts["reason"] = reason
-    return facts
+@lru_cache(maxsize=64)  # a class leads back to itself: one for each reload would be left to the collector
+def _line(fields: tuple[FieldName, ...]) -> Callable[..., Any]:
+    """Makes a line of the values of `fields`: what is None is left out of its JSON."""
+    return msgspec.defstruct("Line", [(name, Any, None) for name in (*fields, *ADDED)], omit_defaults=True, gc=False)
+
+
+def _shown(fields: tuple[FieldName, ...]) -> Callable[[Facts], Facts]:
+    """Takes the values of `fields`, in their order, from all that is known."""
+    places = [FIELDS.index(name) for name in fields]
+    return itemgetter(*places) if len(places) > 1 else itemgetter(slice(places[0], places[0] + 1))
+
+
+def _facts(now: str, ex: Exchange, end: End, mask: Mask) -> Facts:
+    """The values of FIELDS, None for what is not known. All of them: to leave out what nobody asked for costs less than to ask for each."""
+    status, attempts, error = end.status, end.attempts, end.error
+    word = _word(end) if error is not None or end.truncated or status is None else None
+    path = mask.path(ex.path, ex.params) if ex.params else ex.path
+    agent = ex.headers.get(USER_AGENT)
+    return (
+        now,
+        "error" if word == "truncated" or (status is not None and status >= 500) else "info",
+        ex.method,
+        ex.scheme,
+        ex.host,
+        path if len(path) <= LONGEST else _short(path),
+        _short(mask.query(ex.query)) if ex.query else None,
+        status,
+        int(end.duration * 1e6 + 0.5) / 1000,
+        end.bytes_in,
+        end.bytes_out,
+        ex.client,
+        ex.given_id or ex.request_id,
+        ex.trace_id or None,
+        ex.route or None,
+        attempts[-1].target if attempts else None,
+        len(attempts),
+        agent if agent is None or len(agent) <= LONGEST else _short(agent),
+        ex.consumer,
+        word,
+        (_reason(error) or None) if error is not None else None,
+    )
 
 
 def _word(end: End) -> str | None:
@@ -204,20 +213,19 @@ def _reason(error: Exception) -> str:
     return _short(error.reason if isinstance(error, GatewayError) else str(error))
 
 
-def _encode(line: dict[str, Any]) -> bytes:
+def _encode(line: Any) -> bytes:
     """The line as JSON. A note may hold anything, and a header bytes that are no UTF-8: then it is made plain first."""
     try:
-        return orjson.dumps(line, str, orjson.OPT_APPEND_NEWLINE)
-    except orjson.JSONEncodeError:
-        return orjson.dumps(_plain(line, DEEPEST + 2), None, orjson.OPT_APPEND_NEWLINE)
+        return _encode_lines((line,))
+    except Exception:
+        known = {name: value for name, value in msgspec.structs.asdict(line).items() if value is not None}
+        return _encode_lines((_plain(known, DEEPEST + 2),))
 
 
 def _plain(value: object, depth: int) -> Any:
     match value:
-        case None | bool() | float():
+        case None | bool() | int() | float():
             return value
-        case int():
-            return value if -(1 << 63) <= value < 1 << 63 else "integer out of range"
         case str():
             # Not str.encode(..., "replace"): the bytes are a clue to who sent them.
             return _short(value.encode("utf-8", "backslashreplace").decode())

@@ -14,6 +14,7 @@ from itertools import product
 from math import ceil
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
+from multidict import istr
 from pydantic import (
     AfterValidator,
     GetJsonSchemaHandler,
@@ -60,6 +61,8 @@ from gateway.plugin import (
     missing_parameter,
     reads_body,
 )
+
+POLICY, STATE = istr("RateLimit-Policy"), istr("RateLimit")
 
 MOST = 10**15 - 1
 ADDRESSES = 4096
@@ -373,7 +376,7 @@ class RateLimit(Plugin[RateLimitSettings]):
 
     def on_response(self, ex: Exchange, reply: Reply) -> None:
         admitted = self._admitted.pop(id(ex), None)
-        back: dict[int, int] = {}
+        back: dict[int, int] | None = None
         if self._counts_answers and (reserved := self._reserved.pop(id(ex), None)) is not None:
             back = self._give_back(reserved, reply.status)
         if admitted is not None:
@@ -385,10 +388,11 @@ class RateLimit(Plugin[RateLimitSettings]):
                 )
             if part.told:
                 # Added, never set: what the upstream says of limits of its own is not ours to hide (draft, section 5).
-                reply.headers.add("RateLimit-Policy", part.policy)
-                reply.headers.add("RateLimit", part.state(decisions))
-                if self._legacy is not None and "X-RateLimit-Limit" not in reply.headers:
-                    reply.headers.extend(self._legacy_headers(part, decisions))
+                headers = reply.headers
+                headers.add(POLICY, part.policy)
+                headers.add(STATE, part.state(decisions))
+                if self._legacy is not None and "X-RateLimit-Limit" not in headers:
+                    headers.extend(self._legacy_headers(part, decisions))
 
     def on_end(self, ex: Exchange, end: End) -> None:
         self._admitted.pop(id(ex), None)
@@ -451,7 +455,7 @@ class RateLimit(Plugin[RateLimitSettings]):
         seconds = max(1, ceil(max(decision.retry_after for decision in decisions)))
         headers = [("Retry-After", str(seconds))]
         if part.told:
-            headers += [("RateLimit-Policy", part.policy), ("RateLimit", part.state(decisions))]
+            headers += [(POLICY, part.policy), (STATE, part.state(decisions))]
             if self._legacy is not None:
                 headers += self._legacy_headers(part, decisions)
         raise QuotaExceeded(

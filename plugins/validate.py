@@ -53,12 +53,13 @@ class Validate(Plugin[ValidateSettings]):
 
     needs_body = True
     handles_mode = True
+    _noticed = False  # by a process
 
     def __init__(self, settings: ValidateSettings, host: Host) -> None:
         super().__init__(settings, host)
         self._observes = host.mode == "observe"
         self._limits = settings.limits.json_limits, settings.limits.form_limits
-        self._reader = content.Reader(settings.limits, host.run_blocking)
+        self._reader = content.Reader(settings.limits, host.run_blocking, content.quick())
         self._schema, self._operations = None, {}
         if settings.openapi is None:
             self._schema = _request(settings)
@@ -72,6 +73,9 @@ class Validate(Plugin[ValidateSettings]):
 
     async def start(self) -> None:
         await self.host.run_blocking(content.prepare)
+        if (notice := content.notice()) and not Validate._noticed:
+            Validate._noticed = True
+            self.host.log.warning(notice)
 
     def on_request(self, ex: Exchange) -> Awaitable[None] | None:
         try:

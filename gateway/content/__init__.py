@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.content.cleaning import Cleaning, Enough, Finding, Html, Rules
 from gateway.content.cleaning import Field as CleaningField
+from gateway.content.engines import notice, quick
 from gateway.content.fields import Fields
 from gateway.content.formats import prepare
 from gateway.content.forms import form, pair, pairs
@@ -46,9 +47,11 @@ __all__ = [
     "loads",
     "look",
     "media_type",
+    "notice",
     "operations",
     "pair",
     "pairs",
     "parts",
     "prepare",
+    "quick",
 ]

@@ -50,10 +50,11 @@ def _schemas(schema: Any, path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         at, one = pending.pop()
         if isinstance(one, dict):
             yield at, one
-            pending += _below(at, one)
+            pending += below(at, one)
 
 
-def _below(path: Path, schema: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
+def below(path: Path, schema: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
+    """The schemas in a schema that stands at `path`, and where each stands."""
     for keyword, inner in schema.items():
         if keyword in ONE:
             yield (*path, keyword), inner

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 
@@ -53,6 +54,6 @@ def shown(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1") if _PLAIN.fullmatch(name) else "*"
 
 
-def pointer(path: list[str | int]) -> str:
+def pointer(path: Sequence[str | int]) -> str:
     """A JSON Pointer (RFC 6901); names that are not plain are `*`."""
     return "".join(f"/{step if isinstance(step, int) else shown(step)}" for step in path)

@@ -54,7 +54,8 @@ class Reader:
     to share the interpreter with.
     """
 
-    def __init__(self, limits: LimitsSettings, run_blocking: Callable[[Callable[[], Any]], Awaitable[Any]]) -> None:
+    def __init__(self, limits: LimitsSettings, run_blocking: Callable[[Callable[[], Any]], Awaitable[Any]], large: int = LARGE) -> None:
+        self._large = large
         self._ratio = limits.ratio
         self._run_blocking = run_blocking
         self._lock = asyncio.Lock()
@@ -63,7 +64,7 @@ class Reader:
     def is_quick(self, ex: Exchange) -> bool:
         """The body is at hand, plain and small: nothing must be waited for."""
         body = ex.body_at_hand
-        return body is not None and len(body) < LARGE and "Content-Encoding" not in ex.headers
+        return body is not None and len(body) < self._large and "Content-Encoding" not in ex.headers
 
     async def read(self, ex: Exchange) -> bytes:
         """The body without its Content-Encoding: so it goes upstream, too.
@@ -80,7 +81,7 @@ class Reader:
 
     async def work(self, size: int, call: Callable[[], T]) -> T:
         """What `call` returns for a body of this size. Raises what it raises, and ReducedCapacity when too many wait."""
-        return call() if size < LARGE else await self._off_loop(call)
+        return call() if size < self._large else await self._off_loop(call)
 
     async def _off_loop(self, call: Callable[[], T]) -> T:
         if self._waiting >= WAITING:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
-import jsonschema_rs
-
 from gateway.config.settings import kind
 from gateway.config.shape import close
+from gateway.content import engines
 from gateway.content.closing import Closing
+from gateway.content.engines import Fault
 from gateway.content.formats import need
 from gateway.content.keywords import misspelt
 from gateway.content.sources import Source
@@ -35,31 +35,31 @@ TYPES = {
 """The types of JSON Schema, and what they are called elsewhere."""
 
 
-def registry(source: Source, closed: bool) -> jsonschema_rs.Registry:
-    """What the library looks references up in, once for all parts of one file. Raises ValueError for what is not there or no schema."""
-    made: dict[Any, jsonschema_rs.Registry] = source.folder.registries
+def registry(source: Source, closed: bool) -> Any:
+    """What the engine looks references up in, once for all parts of one file. Raises ValueError for what is not there or no schema."""
+    made = source.folder.registries
     key = (source.file, closed)
     if source.file is None or key not in made:
         documents = _documents(source)
         if closed:
             documents = {uri: Closing(Source(found, uri, source.folder, found)).document(found) for uri, found in documents.items()}
-        made[key] = jsonschema_rs.Registry(list(documents.items()))
+        made[key] = engines.chosen.registry(documents)
     return made[key]
 
 
-def why(error: Any, schema: Any) -> str:
-    """What the library has against a schema, for who wrote it."""
-    path = getattr(error, "instance_path", ())
+def why(fault: Fault, schema: Any) -> str:
+    """What an engine has against a schema, for who wrote it."""
+    if fault.text or not fault.path:
+        return fault.text
+    path = fault.path
     found = schema
     for step in path:
         found = found[step]
-    if not path or not hasattr(error, "kind"):
-        return str(error).partition("\n")[0]
     if path[-1] == "type" and not isinstance(found, dict):
         return f"{kind(found)} is no type; {_type_meant(found)}"
     if path[-1] == "format" and isinstance(found, str):
         return f"{kind(found)} is no format that is known here; docs/validation.md lists them"
-    return f"{path[-1]} {reason(error.kind)}, got {kind(found)}{_instead(path[-1], found)}"
+    return f"{path[-1]} {reason(fault)}, got {kind(found)}{_instead(path[-1], found)}"
 
 
 def _instead(keyword: str | int, found: Any) -> str:
@@ -116,13 +116,11 @@ def _references(value: Any, formats: set[str]) -> Iterator[str]:
 
 
 def _check(schema: Any, source: Source, uri: str) -> None:
-    """The library says of another file's schema only that something is wrong."""
+    """An engine says of another file's schema only that something is wrong."""
     if isinstance(schema, dict) and "openapi" in schema:
         return
-    try:
-        jsonschema_rs.meta.validate(schema)
-    except jsonschema_rs.ValidationError as error:
-        where = source.folder.where(Path(unquote(urlsplit(uri).path)), error.instance_path)
-        raise ValueError(f"{where}: {why(error, schema)}") from None
+    file = Path(unquote(urlsplit(uri).path))
+    for fault in engines.chosen.schema_faults(schema):
+        raise ValueError(f"{source.folder.where(file, fault.path)}: {why(fault, schema)}")
     for path, meant in misspelt(schema):
-        raise ValueError(f"{source.folder.where(Path(unquote(urlsplit(uri).path)), path)}: {unknown(path, meant)}")
+        raise ValueError(f"{source.folder.where(file, path)}: {unknown(path, meant)}")

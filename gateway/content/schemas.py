@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import jsonschema_rs
 from pydantic import BeforeValidator, ValidationInfo
 from pydantic.json_schema import WithJsonSchema
 
 from gateway.config.settings import At, Several, kind
+from gateway.content import engines
 from gateway.content.closing import Closing
 from gateway.content.documents import Folder
-from gateway.content.formats import FORMATS
+from gateway.content.engines import Compiled, Fault, NoSchema
 from gateway.content.keywords import misspelt
 from gateway.content.references import registry, unknown, why
 from gateway.content.sources import Source
@@ -21,27 +21,15 @@ from gateway.content.violations import Violation, violations
 
 Unknown = Literal["pass", "refuse", "strip"]
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
-BACKTRACKS = 100_000
-"""Steps of a pattern with look-around; beyond them it does not match. Others take linear time."""
 
-
-def compiled(source: Source, closed: bool = False) -> jsonschema_rs.Validator:
+def compiled(source: Source, closed: bool = False) -> Compiled:
     """`closed`: an object may have no members beyond those that are described. Raises At, or ValueError with file, line and column."""
     documents = registry(source, closed)
+    schema = Closing(source).at_position(source.schema) if closed else source.schema
     try:
-        return jsonschema_rs.validator_for(
-            Closing(source).at_position(source.schema) if closed else source.schema,
-            formats=FORMATS,
-            validate_formats=True,
-            ignore_unknown_formats=False,
-            registry=documents,
-            base_uri=source.base,
-            mask="***",
-            pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=BACKTRACKS),
-        )
-    except (jsonschema_rs.ValidationError, ValueError) as error:
-        raise _mistake(source, error) from None
+        return engines.chosen.compiled(schema, source.base, documents)
+    except NoSchema as error:
+        raise _mistake(source, error.fault) from None
 
 
 UNKNOWN = ("additionalProperties", "unevaluatedProperties")
@@ -67,19 +55,19 @@ class Schema:
 
     def violations(self, value: Any, is_large: bool = False) -> list[Violation]:
         """What is wrong with a value that is not valid; of a large one the first thing alone, for each costs time."""
-        validator = self._closed if self._open.is_valid(value) else self._open
-        return list(violations(_errors(validator, value, is_large)))
+        validator = self._closed if self._closed is not self._open and self._open.is_valid(value) else self._open
+        return list(violations(_first(validator, value) if is_large else validator.faults(value)))
 
     def strip(self, value: Any) -> bool:
         """Take the members that are not described out of a value that is otherwise valid. Whether there were any."""
         if not self._open.is_valid(value):
             return False
-        unknown: list[Any] = [error for error in self._closed.iter_errors(value) if error.kind.name in UNKNOWN]
-        for error in unknown:
+        unknown = [fault for fault in self._closed.faults(value) if fault.keyword in UNKNOWN]
+        for fault in unknown:
             holder = value
-            for step in error.instance_path:
+            for step in fault.path:
                 holder = holder[step]
-            for name in error.kind.unexpected:
+            for name in fault.said:
                 holder.pop(name, None)
         return bool(unknown)
 
@@ -108,9 +96,7 @@ def source(value: Any, info: ValidationInfo) -> Source:
 def _refuse_all(found: Source) -> None:
     """Raises At, or Several, for what is wrong with a schema that is written in the policy."""
     parts = [At(path, unknown(path, meant)) for path, meant in misspelt(found.schema)]
-    if not jsonschema_rs.meta.is_valid(found.schema):
-        every = jsonschema_rs.validator_for({"$ref": DIALECT}, validate_formats=True).iter_errors(found.schema)
-        parts += [At(tuple(error.instance_path), why(error, found.schema)) for error in every]
+    parts += [At(tuple(fault.path), why(fault, found.schema)) for fault in engines.chosen.schema_faults(found.schema)]
     if parts:
         raise parts[0] if len(parts) == 1 else Several(parts)
 
@@ -119,25 +105,16 @@ SchemaSource = Annotated[Any, BeforeValidator(source), WithJsonSchema({"anyOf": 
 """A `Source`: written as a mapping, or as the path of a file relative to the policy's folder."""
 
 
-def _errors(validator: jsonschema_rs.Validator, value: Any, is_large: bool) -> Iterator[Any]:
-    if not is_large:
-        yield from validator.iter_errors(value)
-        return
-    try:
-        validator.validate(value)
-    except jsonschema_rs.ValidationError as error:
-        yield error.with_traceback(None)  # which holds, from Python 3.13 on, the frame of whoever takes it: a circle
+def _first(validator: Compiled, value: Any) -> Iterable[Fault]:
+    fault = validator.first(value)
+    return () if fault is None else (fault,)
 
 
-def _mistake(source: Source, error: Any) -> ValueError:
+def _mistake(source: Source, fault: Fault) -> ValueError:
     if source.file is None:
-        return At(tuple(getattr(error, "instance_path", ())), why(error, source.schema))
+        return At(tuple(fault.path), why(fault, source.schema))
     part = source.followed() if source.at else source
-    try:
-        jsonschema_rs.meta.validate(part.schema)
-    except jsonschema_rs.ValidationError as fault:
-        return ValueError(f"{source.folder.where(source.file, (*part.at, *fault.instance_path))}: {why(fault, part.schema)}")
-    path = (*source.at, *getattr(error, "instance_path", ()))
-    return ValueError(
-        f"{source.folder.where(source.file, path)}: {str(error).partition(chr(10))[0] if source.at else why(error, part.schema)}"
-    )
+    for own in engines.chosen.schema_faults(part.schema):
+        return ValueError(f"{source.folder.where(source.file, (*part.at, *own.path))}: {why(own, part.schema)}")
+    said = fault.text if source.at else why(fault, part.schema)
+    return ValueError(f"{source.folder.where(source.file, (*source.at, *fault.path))}: {said}")

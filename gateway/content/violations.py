@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from gateway.content.engines import Fault
 from gateway.content.formats import NOUNS
 from gateway.content.names import pointer, shown
 
@@ -30,11 +31,11 @@ class Violation(NamedTuple):
         return {"in": self.where, "pointer": self.pointer, "reason": self.reason}
 
 
-def violations(errors: Iterable[Any]) -> Iterator[Violation]:
-    """Of the library's errors, each once, and not more than are told."""
+def violations(faults: Iterable[Fault]) -> Iterator[Violation]:
+    """Of the faults, each once, and not more than are told."""
     seen: set[Violation] = set()
-    for error in errors:
-        for one in _told(error):
+    for fault in faults:
+        for one in _told(fault):
             if one not in seen:
                 yield one
                 seen.add(one)
@@ -42,46 +43,46 @@ def violations(errors: Iterable[Any]) -> Iterator[Violation]:
                 return
 
 
-def _told(error: Any) -> Iterator[Violation]:
-    kind, at = error.kind, pointer(error.instance_path)
-    if kind.name in ("additionalProperties", "unevaluatedProperties"):
-        yield from (Violation(f"{at}/{shown(name)}", "is not known here") for name in kind.unexpected)
-    elif kind.name == "required":
-        yield Violation(f"{at}/{kind.property.replace('~', '~0').replace('/', '~1')}", "is required")
+def _told(fault: Fault) -> Iterator[Violation]:
+    at = pointer(fault.path)
+    if fault.keyword in ("additionalProperties", "unevaluatedProperties"):
+        yield from (Violation(f"{at}/{shown(name)}", "is not known here") for name in fault.said)
+    elif fault.keyword == "required":
+        yield Violation(f"{at}/{fault.said.replace('~', '~0').replace('/', '~1')}", "is required")
     else:
-        yield Violation(at, reason(kind))
+        yield Violation(at, reason(fault))
 
 
-def reason(kind: Any) -> str:
+def reason(fault: Fault) -> str:
     """What a keyword asks for."""
-    words = _REASONS.get(kind.name)
-    return "is not as it must be" if words is None else words(kind)
+    words = _REASONS.get(fault.keyword)
+    return "is not as it must be" if words is None else words(fault.said)
 
 
-def _type(kind: Any) -> str:
-    return f"must be {' or '.join(_KINDS.get(one, one) for one in kind.types)}"
+def _type(types: list[str]) -> str:
+    return f"must be {' or '.join(_KINDS.get(one, one) for one in types)}"
 
 
-def _enum(kind: Any) -> str:
-    options = ", ".join(orjson.dumps(one).decode() for one in kind.options)
+def _enum(values: list[Any]) -> str:
+    options = ", ".join(orjson.dumps(one).decode() for one in values)
     return f"must be one of {options}" if len(options) <= _SHORT else "must be one of the values that are allowed"
 
 
-def _const(kind: Any) -> str:
-    value = orjson.dumps(kind.expected_value).decode()
-    return f"must be {value}" if len(value) <= _SHORT else "must be the one value that is allowed"
+def _const(value: Any) -> str:
+    written = orjson.dumps(value).decode()
+    return f"must be {written}" if len(written) <= _SHORT else "must be the one value that is allowed"
 
 
-def _pattern(kind: Any) -> str:
-    return f"must match {kind.pattern}" if len(kind.pattern) <= _SHORT else "must match the pattern that is asked for"
+def _pattern(pattern: str) -> str:
+    return f"must match {pattern}" if len(pattern) <= _SHORT else "must match the pattern that is asked for"
 
 
-def _format(kind: Any) -> str:
-    return f"must be {NOUNS.get(kind.format, f'a valid {kind.format}')}"
+def _format(name: str) -> str:
+    return f"must be {NOUNS.get(name, f'a valid {name}')}"
 
 
 def _counted(few: str, noun: str) -> Callable[[Any], str]:
-    return lambda kind: f"must have at {few} {kind.limit} {noun}{'' if kind.limit == 1 else 's'}"
+    return lambda limit: f"must have at {few} {limit} {noun}{'' if limit == 1 else 's'}"
 
 
 _REASONS: dict[str, Callable[[Any], str]] = {
@@ -96,16 +97,17 @@ _REASONS: dict[str, Callable[[Any], str]] = {
     "maxItems": _counted("most", "element"),
     "minProperties": _counted("least", "member"),
     "maxProperties": _counted("most", "member"),
-    "minimum": lambda kind: f"must be at least {kind.limit}",
-    "maximum": lambda kind: f"must be at most {kind.limit}",
-    "exclusiveMinimum": lambda kind: f"must be more than {kind.limit}",
-    "exclusiveMaximum": lambda kind: f"must be less than {kind.limit}",
-    "multipleOf": lambda kind: f"must be a multiple of {kind.multiple_of}",
-    "uniqueItems": lambda kind: "must have no two equal elements",
-    "anyOf": lambda kind: "must have one of the forms that are allowed",
-    "oneOf": lambda kind: "must have exactly one of the forms that are allowed",
-    "not": lambda kind: "has a form that is not allowed",
-    "falseSchema": lambda kind: "is not allowed here",
-    "contains": lambda kind: "lacks an element that it must have",
-    "propertyNames": lambda kind: "has a member whose name is not allowed",
+    "minimum": lambda limit: f"must be at least {limit}",
+    "maximum": lambda limit: f"must be at most {limit}",
+    "exclusiveMinimum": lambda limit: f"must be more than {limit}",
+    "exclusiveMaximum": lambda limit: f"must be less than {limit}",
+    "multipleOf": lambda limit: f"must be a multiple of {limit}",
+    "uniqueItems": lambda _: "must have no two equal elements",
+    "anyOf": lambda _: "must have one of the forms that are allowed",
+    "oneOf": lambda _: "must have exactly one of the forms that are allowed",
+    "not": lambda _: "has a form that is not allowed",
+    "falseSchema": lambda _: "is not allowed here",
+    "work": lambda _: "takes too long to check",
+    "contains": lambda _: "lacks an element that it must have",
+    "propertyNames": lambda _: "has a member whose name is not allowed",
 }

@@ -235,7 +235,6 @@ class Connection(asyncio.Protocol):
 
     def finished(self, turn: Turn) -> None:
         """On to the next request, or to the end of the connection."""
-        turn.running.exchanges -= 1
         self._turn = None
         if self.transport.is_closing():
             return

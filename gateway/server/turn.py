@@ -40,6 +40,7 @@ class Turn:
     __slots__ = (
         "_bytes_out",
         "_connection",
+        "_end",
         "_head_sent",
         "_is_http10",
         "_pipeline",
@@ -62,6 +63,7 @@ class Turn:
         self._is_http10 = is_http10
         self._head_sent = False
         self._bytes_out = 0  # of the reply's body
+        self._end: End | None = None  # when it is over
         self._run: Eager | asyncio.Task[None] | None = None
         if not is_http10:
             ex.interim = self._send_interim
@@ -77,7 +79,7 @@ class Turn:
     def _begin(self) -> None:
         loop = self._connection.front.loop
         if self._connection.transport.is_closing():
-            self._connection.finished(self)  # the client left before any plugin was reached
+            self._vanish()  # the client left before any plugin was reached
         elif self._pipeline.needs_task:
             self._run = loop.create_task(self._serve())
         else:
@@ -95,7 +97,12 @@ class Turn:
         """A task cancelled before its first step runs nothing at all, not even what is to be done at the end."""
         if self._run is task:
             self._run = None
-            self._connection.finished(self)
+            self._vanish()
+
+    def _vanish(self) -> None:
+        """No plugin was reached, and none is told."""
+        self.running.exchanges -= 1
+        self._connection.finished(self)
 
     def allow_body(self) -> bool:
         """Whether `100 Continue` may still be said."""
@@ -126,12 +133,21 @@ class Turn:
             status = reply.status if reply is not None and self._head_sent else None
             received = 0 if ex.stream is None else ex.stream.total
             front = self._connection.front
-            end = End(status, received, self._bytes_out, front.clock() - ex.started, ex.attempts, ex.failure, truncated)
-            pipeline.end(ex, end)
-            if ex.given_id and front.recent is not None:  # nobody can ask for what has no name
-                front.recent.keep(ex, pipeline.names, end, pipeline.times)
+            self._end = End(status, received, self._bytes_out, front.clock() - ex.started, ex.attempts, ex.failure, truncated)
             ex.interim = self._run = None  # no circles for the collector
+            front.ended(self)
             self._connection.finished(self)
+
+    def conclude(self) -> None:
+        """Tell the plugins how the exchange ended, and keep it for who asks for it by name."""
+        assert self._end is not None
+        ex, pipeline, recent = self.ex, self._pipeline, self._connection.front.recent
+        try:
+            pipeline.end(ex, self._end)
+            if ex.given_id and recent is not None:  # nobody can ask for what has no name
+                recent.keep(ex, pipeline.names, self._end, pipeline.times)
+        finally:
+            self.running.exchanges -= 1
 
     def _break_off(self, error: Exception, reply: Reply | None) -> Reply | None:
         """The reply failed while it was sent: never end as if whole what is not (RFC 9112, section 8)."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from gateway.errors import ClientGone, GatewayError
@@ -17,6 +18,8 @@ from gateway.telemetry.notes import Notes, plain
 LONGEST = 512
 """Characters of a path, and of each reason, that are kept."""
 
+_beginning = attrgetter("given_id", "started", "method", "path", "params", "host", "client", "consumer", "route", "depth")
+"""The first values of a Kept, in one step."""
 _QUOTED = re.compile(r":? b[\"'].*", re.DOTALL)
 
 
@@ -48,8 +51,8 @@ class Kept(NamedTuple):
     client: str
     consumer: str | None
     route: str
+    depth: int  # how many of `plugins` it passed on its way down
     plugins: tuple[str, ...]  # of its pipeline, outermost first
-    depth: int  # how many of them it passed on its way down
     end: End  # without its error; the headers of its attempts are gone
     notes: Notes
     tried: tuple[Tried, ...] = ()  # in place of end.attempts, if something failed
@@ -70,36 +73,25 @@ class Recent:
 
     def keep(self, ex: Exchange, plugins: tuple[str, ...], end: End, times: Times | None = None) -> None:
         """On the way of traffic: references of what is there already. `end` and its attempts are nobody else's any more."""
-        if end.error is not None or times is not None:
-            self._keep_slowly(ex, plugins, end, times)
-            return
+        failure = None
+        if end.error is not None:
+            failure, end.error = failure_of(end.error), None
+        tried: tuple[Tried, ...] = ()
         for attempt in end.attempts:
             if attempt.error is not None:
-                self._keep_slowly(ex, plugins, end, times)
-                return
+                tried = tuple(Tried(one.target, one.status, one.duration, failure_of(one.error)) for one in end.attempts)
+                end.attempts = ()
+                break
             attempt.forget_headers()
-        path, notes = ex.path, ex.notes
-        place = self._next
-        self._next = place + 1 if place + 1 < self.size else 0
-        self._ring[place] = (
-            ex.given_id, ex.started, ex.method, path if len(path) <= LONGEST else path[:LONGEST], ex.params, ex.host, ex.client,
-            ex.consumer, ex.route, plugins, ex.depth, end, () if notes is None else plain(notes),
-        )  # fmt: skip
-
-    def _keep_slowly(self, ex: Exchange, plugins: tuple[str, ...], end: End, times: Times | None) -> None:
-        """One of which there is more to tell."""
-        told = End(end.status, end.bytes_in, end.bytes_out, end.duration, truncated=end.truncated)
-        tried = tuple(Tried(one.target, one.status, one.duration, failure_of(one.error)) for one in end.attempts)
-        self._put(Kept(
-            ex.given_id, ex.started, ex.method, ex.path[:LONGEST], ex.params, ex.host, ex.client, ex.consumer, ex.route,
-            plugins, ex.depth, told, plain(ex.notes or ()), tried, failure_of(end.error), times,
-        ))  # fmt: skip
+        notes = () if ex.notes is None else plain(ex.notes)
+        kept = (*_beginning(ex), plugins, end, notes, tried, failure, times)
+        self._put(kept if len(ex.path) <= LONGEST else Kept(*kept)._replace(path=ex.path[:LONGEST]))
 
     def refuse(self, request_id: str, client: str, error: GatewayError) -> None:
         """Keep a request that the front refused before it was an exchange. The parser quotes what it refuses: that is not kept."""
         reason = _QUOTED.sub("", error.reason or error.detail)[:LONGEST]
         told = Failure(error.slug, reason)
-        self._put(Kept(request_id, self._clock(), "", "", NO_PARAMS, "", client, None, "", (), 0, End(error.status), (), failure=told))
+        self._put(Kept(request_id, self._clock(), "", "", NO_PARAMS, "", client, None, "", 0, (), End(error.status), (), failure=told))
 
     def find(self, request_id: str) -> list[Kept]:
         """Those of this id, the newest first: clients may send one id with several requests."""
@@ -111,9 +103,10 @@ class Recent:
         started = [values[1] for values in self._newest()]
         return min(started, default=None)
 
-    def _put(self, kept: Kept) -> None:
-        self._ring[self._next] = kept
-        self._next = (self._next + 1) % self.size
+    def _put(self, kept: tuple[Any, ...]) -> None:
+        place = self._next
+        self._next = place + 1 if place + 1 < self.size else 0
+        self._ring[place] = kept
 
     def _newest(self) -> Iterator[tuple[Any, ...]]:
         places = range(self._next - 1, self._next - 1 - self.size, -1)

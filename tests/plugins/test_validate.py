@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.config.policy import load as load_policy
+from gateway.content.engines import Engine
 from gateway.errors import ConfigError
 from gateway.exchange import Exchange, Reply
 from gateway.plugin import Host, Mode, Plugin
 from gateway.registry import Registry
 from gateway.testing import FakeUpstream, Measured, exchange, host, load, pipeline, run
 from tests.content.documents import BAD
+
+pytestmark = pytest.mark.usefixtures("engine")
 
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -86,6 +90,7 @@ def test_each_violation_is_told_and_nothing_of_what_was_sent() -> None:
     ],
 )
 def test_what_goes_upstream(ex: Exchange, settings: Any, body: bytes) -> None:
+    ex = deepcopy(ex)
     sent = Sent(ex, made(settings))
     assert (sent.status, sent.body) == (200, body)
     assert "Content-Encoding" not in ex.headers
@@ -120,6 +125,7 @@ def test_what_goes_upstream(ex: Exchange, settings: Any, body: bytes) -> None:
     ],
 )
 def test_what_is_wrong(ex: Exchange, settings: Any, told: list[str]) -> None:
+    ex = deepcopy(ex)
     sent = Sent(ex, made(settings))
     assert (sent.status, sent.told, sent.body) == (422, told, None)
 
@@ -135,12 +141,14 @@ def test_what_is_wrong(ex: Exchange, settings: Any, told: list[str]) -> None:
         (post(b"x", {**JSON, "Content-Encoding": "gzip"}), 400, "bad-request"),
         (post(gzip.compress(bytes(9 << 20)), {**JSON, "Content-Encoding": "gzip"}), 413, "payload-too-large"),
         (post(b"[" * 33 + b"]" * 33), 422, "too-complex"),
+        (post(b"[" * 500_000 + b"]" * 500_000), 422, "too-complex"),
         (post(b'"' + b"x" * 100_001 + b'"'), 422, "too-complex"),
         (post(b'{"name":"Ada","name":"Bob"}'), 400, "invalid-json"),
         (post(b'{"name":"Ada"} '[:-2]), 400, "invalid-json"),
     ],
 )
 def test_bodies_that_are_refused_before_they_are_compared(ex: Exchange, status: int, slug: str) -> None:
+    ex = deepcopy(ex)
     sent = Sent(ex, made({"body": LEAD}))
     assert (sent.status, sent.problem["type"], sent.body) == (status, f"urn:gateway:problem:{slug}", None)
 
@@ -165,6 +173,7 @@ def test_the_client_is_told_which_types_are_taken() -> None:
     ],
 )
 def test_observe_changes_nothing_and_says_what_it_would_have_done(ex: Exchange, settings: Any, notes: str | tuple[str, int]) -> None:
+    ex = deepcopy(ex)
     body, metrics = ex.body_at_hand, Measured()
     sent = Sent(ex, made(settings, given=host(mode="observe", metrics=metrics)), "observe")
     assert (sent.status, sent.body) == (200, body)
@@ -174,6 +183,25 @@ def test_observe_changes_nothing_and_says_what_it_would_have_done(ex: Exchange, 
         why, status = notes
         assert ex.notes == [("validate", {"would_refuse": why}), ("observe", {"plugin": "validate", "status": status})]
         assert metrics.value("validate.refused", status=status) == 1
+
+
+@pytest.mark.parametrize(("size", "engines"), [(500, set()), (2000, {"jsonschema"}), (20_000, {"jsonschema", "jsonschema-rs"})])
+async def test_a_body_that_takes_more_than_a_moment_is_checked_off_the_loop(engine: Engine, size: int, engines: set[str]) -> None:
+    soon = made({"body": {}}).on_request(post(b'"' + b"x" * size + b'"'))
+    assert (soon is not None) == (engine.name in engines)
+    if soon is not None:
+        assert not isinstance(soon, Reply)
+        await soon
+
+
+async def test_operators_are_told_once_that_schemas_are_checked_slowly(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    plugins = [made({"body": LEAD}) for _ in range(2)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(plugins[0]), "_noticed", False)
+        for plugin in plugins:
+            await plugin.start()
+    assert caplog.messages == ([engine.notice] if engine.notice else [])
+    assert bool(engine.notice) == (engine.name == "jsonschema")
 
 
 async def test_explain() -> None:
@@ -285,6 +313,7 @@ def asked(method: str, template: str, target: str, body: bytes | None, headers: 
     ],
 )
 def test_operations_of_an_openapi_document(folder: Path, ex: Exchange, unknown: str, told: list[str] | None) -> None:
+    ex = deepcopy(ex)
     sent = Sent(ex, made({"openapi": "api.json", "unknown": unknown}, folder, host(paths=PATHS)))
     assert (sent.status, None if told is None else sorted(sent.told)) == (200 if told is None else 422, told and sorted(told))
 

@@ -38,7 +38,7 @@ def test_an_exchange_is_found_by_its_id() -> None:
     ex.note("cache", outcome="hit")
     recent.keep(ex, ("cors", "cache"), ended(ex, asked(ex)))
     (kept,) = recent.find("a")
-    assert kept[:11] == ("a", 0.0, "GET", "/leads", {}, "gateway.test", "192.0.2.1", None, "test", ("cors", "cache"), 0)
+    assert kept[:11] == ("a", 0.0, "GET", "/leads", {}, "gateway.test", "192.0.2.1", None, "test", 0, ("cors", "cache"))
     assert kept.notes == [("cache", {"outcome": "hit"})] and kept.failure is None
     assert [(one.target, one.status, one.duration) for one in kept.end.attempts] == [("http://upstream.test", 200, 0.25)]
     assert recent.find("b") == []
