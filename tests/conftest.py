@@ -8,6 +8,7 @@ import pytest
 
 from gateway.content import engines
 from gateway.content.engines import Engine, python, rust
+from tests.turns import pytest_collection_modifyitems as pytest_collection_modifyitems
 from tests.turns import pytest_runtest_protocol as pytest_runtest_protocol
 from tests.turns import pytest_sessionstart as pytest_sessionstart
 

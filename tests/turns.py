@@ -38,10 +38,20 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         config.stash[TURNS] = Turns(config._tmp_path_factory.getbasetemp().parent)  # type: ignore[attr-defined]
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Those that are alone come last, when nobody has a long test under way that they would have to wait for."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=is_alone)
+
+
+def is_alone(item: pytest.Item) -> bool:
+    return item.get_closest_marker("alone") is not None
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     turns = item.config.stash.get(TURNS, None)
     if turns is None:
         return (yield)
-    with turns.taken(alone=item.get_closest_marker("alone") is not None):
+    with turns.taken(alone=is_alone(item)):
         return (yield)
