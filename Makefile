@@ -6,6 +6,9 @@ BASE := $(VENV)/.installed
 TEST := $(VENV)/.installed-test
 BENCHMARK := $(VENV)/.installed-benchmark
 
+# Half of all tests wait for something: two processes share them out. Some in ARGS are run by one, as ever.
+SHARED := -n 2 --dist worksteal
+
 # Quiet, setuptools' advice on editable installs included; an error still shows.
 INSTALL := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
@@ -31,7 +34,7 @@ test: $(TEST)
 	    command -v $$tool >/dev/null || echo "$$tool is not installed: the tests that need it will be left out"; \
 	done
 	@$(BIN)/python -m compileall -q gateway plugins  # hundreds of gateways are started: none shall compile what the others have
-	@if $(BIN)/python -m pytest $(ARGS); then \
+	@if $(BIN)/python -m pytest $(or $(ARGS),$(SHARED)); then \
 	    echo "everything asked for passed (a line SKIPPED above says what was left out, and why). Next: make lint, make run"; \
 	else \
 	    echo "a line FAILED or ERROR above names each test that did not pass. One alone: make test ARGS='tests/test_x.py::test_y -x'"; exit 1; \

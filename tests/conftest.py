@@ -1,4 +1,4 @@
-"""Fixtures of tests in several folders."""
+"""Fixtures of tests in several folders, and the turns that tests take."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import pytest
 
 from gateway.content import engines
 from gateway.content.engines import Engine, python, rust
+from tests.turns import pytest_collection_modifyitems as pytest_collection_modifyitems
+from tests.turns import pytest_runtest_protocol as pytest_runtest_protocol
+from tests.turns import pytest_sessionstart as pytest_sessionstart
 
 
 @pytest.fixture(scope="module", params=[rust, python], ids=lambda engine: engine.name)

@@ -89,6 +89,7 @@ async def test_by_tcp() -> None:
     assert "Connect call failed" in await asked(tcp=f"127.0.0.1:{port}")
 
 
+@pytest.mark.alone
 async def test_a_port_that_takes_no_more_is_given_up_in_time() -> None:
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
@@ -144,7 +145,7 @@ async def test_it_looks_again_until_it_is_stopped(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(check, "_ask", ask)
     check.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         for _ in range(3):
             await looks.acquire()
     check.stop()
@@ -160,7 +161,7 @@ async def test_one_that_is_told_looks_no_more_until_it_is_told_no_more(monkeypat
         check.take(failure)
         await asyncio.sleep(0.15)  # by itself it would have looked, and found that nothing listens there
         assert check.failure == failure
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not check.failure:
             await asyncio.sleep(0.01)
     check.stop()

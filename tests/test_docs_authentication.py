@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.free_ports import free_port
 from tests.server.process import running
-from tests.test_tour import CONSOLE, STEP, free_ports, pattern
+from tests.test_tour import CONSOLE, STEP, pattern
 
 PAGE = (Path(__file__).parents[1] / "docs/authentication.md").read_text()
 ENV = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
@@ -27,7 +28,7 @@ def done(command: str, folder: Path) -> str:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 async def test_what_the_page_says_is_what_happens(tmp_path: Path) -> None:
-    (port,) = free_ports(1)
+    port = free_port()
     shown = re.search(r"^```yaml\n# gateway.yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     assert shown is not None
     before, *after = [STEP.findall(block) for block in CONSOLE.findall(PAGE)]
@@ -41,6 +42,6 @@ async def test_what_the_page_says_is_what_happens(tmp_path: Path) -> None:
         for command, output in steps:
             actual = done(command.replace("8080", str(port)), tmp_path)
             assert re.fullmatch(pattern(output), actual), f"{command}\n{output}\n--- but was ---\n{actual}"
-        async with asyncio.timeout(10):  # until it has looked at the file again
+        async with asyncio.timeout(30):  # until it has looked at the file again
             while done(f"{curl}/leads", tmp_path) != "401\n":
                 await asyncio.sleep(0.1)

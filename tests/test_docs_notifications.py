@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.free_ports import free_port, free_ports
 from tests.server.process import running
 from tests.test_docs import BESIDE, BLOCKS, ROOT
-from tests.test_tour import CONSOLE, STEP, free_ports, pattern
+from tests.test_tour import CONSOLE, STEP, pattern
 
 PAGES = [(ROOT / f"docs/{name}.md").read_text() for name in ("notifications", "jobs")]
 SHOWN = [block for block in BLOCKS if block.page.name == "notifications.md"]
@@ -39,7 +40,7 @@ async def leads(port: int) -> AsyncIterator[None]:
         sys.executable, "-m", "gateway", "demo", "--port", str(port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             while True:
                 try:
                     _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -89,7 +90,7 @@ def replaced(text: str, ports: dict[str, str]) -> str:
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 async def test_the_example_for_nodejs_works(tmp_path: Path) -> None:
     """Its types taken off: this Node.js need not know them."""
-    [listen] = free_ports(1)
+    listen = free_port()
     beside(tmp_path)
     created = subprocess.run(
         [sys.executable, "-m", "gateway", "keys", "create", "crm", "--file", str(tmp_path / "policy/keys.yaml")],

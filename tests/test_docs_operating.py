@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.free_ports import free_ports
 from tests.ports.test_process import settled
 from tests.server.process import running
-from tests.test_tour import CONSOLE, STEP, free_ports, pattern
+from tests.test_tour import CONSOLE, STEP, pattern
 
 PAGE = (Path(__file__).parents[1] / "docs/operating.md").read_text()
 

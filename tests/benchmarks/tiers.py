@@ -19,7 +19,8 @@ from gateway.store.redis.address import parse
 from gateway.testing import FakeUpstream, exchange, load, pipeline
 from tests.caching.records import record
 from tests.caching.test_gateways import Leads
-from tests.caching.test_processes import POLICY, free_port
+from tests.caching.test_processes import POLICY
+from tests.free_ports import free_port
 from tests.http.recording import RawUpstream
 from tests.server.process import running
 from tests.store.servers import Server

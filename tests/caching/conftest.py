@@ -24,6 +24,12 @@ def valkey(valkey_server: Server) -> Server:
     return valkey_server
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store is not taken to be away when the machine has much to do: for what is promised while it is there."""
+    monkeypatch.setattr("gateway.store.redis.line.DEADLINE", 30.0)
+
+
 @asynccontextmanager
 async def caches(
     server: Server, number: int = 2, limit: int = LIMIT, now: Callable[[], float] = time.time
@@ -38,7 +44,7 @@ async def caches(
             await cache.stop()
 
 
-async def until(is_so: Callable[[], object], within: float = 5.0) -> float:
+async def until(is_so: Callable[[], object], within: float = 30.0) -> float:
     """Seconds that it took until it was so."""
     begun = time.monotonic()
     while not is_so():

@@ -15,6 +15,7 @@ from gateway.config.policy import loads
 from gateway.server.sampling import Sampler
 from gateway.telemetry.metrics.reading import merge
 from tests.caching.conftest import until
+from tests.http.client import PATIENCE
 from tests.store.servers import Server
 from tests.support import Answer, RawUpstream, Received, Running, gateway, ok, raw
 
@@ -66,6 +67,13 @@ async def ask(running: Running, method: str = "GET", target: str = "/leads", *fi
     return answer
 
 
+async def said(running: Running, target: str, body: bytes) -> None:
+    """Wait until it answers so."""
+    async with asyncio.timeout(PATIENCE):
+        while (await ask(running, target=target)).body != body:
+            await asyncio.sleep(0.01)
+
+
 async def settled(running: Running) -> None:
     """What it has told Redis has arrived."""
     cache = running.app.cache
@@ -84,6 +92,7 @@ async def test_what_one_gateway_has_asked_for_the_other_need_not_ask_for(valkey:
         assert b"hit" in (await ask(there)).get(b"cache-status")
 
 
+@pytest.mark.alone
 async def test_a_change_through_one_gateway_is_seen_through_the_other_within_100_ms(valkey: Server) -> None:
     leads = Leads()
     async with fleet(valkey, leads) as (here, there):
@@ -101,8 +110,7 @@ async def test_a_field_of_the_answer_names_what_is_purged(valkey: Server) -> Non
     async with fleet(valkey, leads) as (here, there):
         assert (await ask(there, target="/leads/7")).body == (await ask(there, target="/leads/8")).body == b"0"
         await ask(here, "PUT", "/leads/99")
-        await asyncio.sleep(0.1)
-        assert (await ask(there, target="/leads/7")).body == b"1"
+        await said(there, "/leads/7", b"1")
         assert (await ask(there, target="/leads/8")).body == b"0"
 
 
@@ -110,7 +118,7 @@ async def test_an_answer_under_way_when_the_purge_comes_is_given_and_not_kept(va
     leads = Leads(delay=0.3)
     async with fleet(valkey, leads) as (here, there):
         early = asyncio.create_task(ask(there))
-        await asyncio.sleep(0.1)
+        await until(lambda: leads.gets)
         leads.delay = 0.0
         await ask(here, "POST")
         assert (await early).body == b"0", "it was asked for before"
@@ -118,6 +126,8 @@ async def test_an_answer_under_way_when_the_purge_comes_is_given_and_not_kept(va
         assert (await ask(there)).body == (await ask(here)).body == b"1"
 
 
+@pytest.mark.alone
+@pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize("target", ["/leads", "/own"])
 async def test_a_burst_on_a_cold_key_over_two_gateways_reaches_the_upstream_once(valkey: Server, target: str) -> None:
     leads = Leads(delay=0.4, fields=[b"Cache-Control: max-age=60"])
@@ -129,18 +139,26 @@ async def test_a_burst_on_a_cold_key_over_two_gateways_reaches_the_upstream_once
         assert time.monotonic() - begun < 0.9
 
 
+@pytest.mark.alone
 @pytest.mark.slow
+@pytest.mark.usefixtures("patience")
 async def test_a_thousand_clients_on_one_cold_key(valkey: Server) -> None:
+    """They wait once for the upstream; all else is what they would take with an answer that is there."""
     leads = Leads(delay=0.4)
-    async with fleet(valkey, leads) as gateways:
+
+    async def thousand() -> float:
         begun = time.monotonic()
         answers = await asyncio.gather(*(ask(gateways[n % 2]) for n in range(1000)))
-        took = time.monotonic() - begun
         assert {answer.body for answer in answers} == {b"0"}
         assert leads.gets == 1
-        assert took < 2.0, "the clients of this test are most of it; see tests/benchmarks"
+        return time.monotonic() - begun
+
+    async with fleet(valkey, leads) as gateways:
+        cold, warm = await thousand(), await thousand()
+        assert cold < leads.delay + 3 * warm, "see tests/benchmarks"
 
 
+@pytest.mark.alone
 async def test_what_is_not_to_be_shared_waits_for_nobody_twice(valkey: Server) -> None:
     leads = Leads(delay=0.2, fields=[b"Cache-Control: no-store"])
     async with fleet(valkey, leads) as gateways:
@@ -152,6 +170,7 @@ async def test_what_is_not_to_be_shared_waits_for_nobody_twice(valkey: Server) -
         assert leads.gets == 40
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("how", ["frozen", "killed"])
 async def test_a_store_that_fails_half_way_holds_nobody_up_and_nothing_fails(valkey_server: Server, how: str) -> None:
     valkey_server.say("FLUSHALL")
@@ -188,6 +207,7 @@ async def test_a_store_that_fails_half_way_holds_nobody_up_and_nothing_fails(val
         assert slowest < 0.3
 
 
+@pytest.mark.usefixtures("patience")
 async def test_what_is_stale_is_asked_for_anew_once_by_all_gateways(valkey: Server) -> None:
     leads = Leads(fields=[b"Cache-Control: max-age=1, stale-while-revalidate=60"])
     async with fleet(valkey, leads) as gateways:
@@ -198,10 +218,8 @@ async def test_what_is_stale_is_asked_for_anew_once_by_all_gateways(valkey: Serv
         leads.writes, leads.delay = 1, 0.1
         answers = await asyncio.gather(*(ask(gateways[n % 2], target="/own") for n in range(40)))
         assert {answer.body for answer in answers} == {b"0"}, "all at once, with what is stale"
-        await asyncio.sleep(0.3)
-        assert [(await ask(running, target="/own")).body for running in gateways].count(b"1") >= 1
-        await asyncio.sleep(0.1)
-        assert {(await ask(running, target="/own")).body for running in gateways} == {b"1"}
+        for running in gateways:
+            await said(running, "/own", b"1")
         assert leads.gets == 2
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import zstandard
 
 from gateway.cli import main
 from tests.caching.test_gateways import Leads
+from tests.free_ports import free_port
 from tests.http.recording import RawUpstream, Received
 from tests.server.process import GatewayProcess, running
 from tests.store.servers import Server
@@ -29,12 +29,6 @@ routes:
   - {{name: list, match: GET /leads, upstream: leads, plugins: [cache: {{ttl: 5m, tags: [leads]}}]}}
   - {{name: create, match: POST /leads, upstream: leads, plugins: [purge: {{tags: [leads]}}]}}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 async def ask(process: GatewayProcess, method: str = "GET") -> bytes:
@@ -58,7 +52,7 @@ async def test_all_workers_obey_a_purge_before_the_client_has_its_answer(store: 
                 assert {await ask(process) for _ in range(12)} == {b"%d" % n}
                 await ask(process, "POST")
                 assert {await ask(process) for _ in range(12)} == {b"%d" % (n + 1)}
-            assert leads.gets < 12, "not every worker has asked"
+            assert leads.gets < 6 * 3, "not every worker has asked each time"
 
 
 async def test_the_commands_of_a_gateway_of_several_workers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,7 +67,8 @@ async def test_the_commands_of_a_gateway_of_several_workers(tmp_path: Path, caps
             assert capsys.readouterr().out.startswith("fresh  200  route list  age ")
             assert await command("cache", "stats", *policy, "--json") == 0
             stats = json.loads(capsys.readouterr().out)
-            assert leads.gets == 1 and stats["memory"]["routes"]["list"]["records"] in (1, 2), "a worker has asked for both"
+            assert leads.gets <= 2, "a worker has asked for both, or the other came before it had stored"
+            assert stats["memory"]["routes"]["list"]["records"] in (1, 2)
             assert stats["requests"]["routes"]["list"]["requests"] == 10
             assert stats["requests"]["tags"]["leads"]["hit_ratio"] == (10 - leads.gets) / 10
             assert stats["requests"]["saved"] == 10 - leads.gets
@@ -91,6 +86,7 @@ async def test_the_commands_of_a_gateway_of_several_workers(tmp_path: Path, caps
             assert "a URL is written whole" in capsys.readouterr().err
 
 
+@pytest.mark.alone
 async def test_a_purge_of_a_shared_store_needs_no_gateway_and_says_when_it_cannot(
     valkey: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

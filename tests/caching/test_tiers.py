@@ -101,6 +101,7 @@ async def test_what_is_removed_is_gone_for_all(valkey: Server) -> None:
         assert await below(there) == ()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("mark", ["all", "tag:leads", "url:http://api.test/leads", "prefix:http://api.test/", "route:list"])
 async def test_a_purge_is_seen_everywhere_within_100_ms(valkey: Server, mark: str, soft: bool) -> None:
@@ -147,6 +148,7 @@ async def test_a_gateway_that_starts_later_knows_of_purges_and_of_none_that_were
             assert second.epochs.judge(old) == "hard" and second.epochs.judge(other) == "valid"
 
 
+@pytest.mark.alone
 async def test_a_word_that_is_lost_is_made_up_for_by_the_next_beat_and_by_the_next_look_below(valkey: Server) -> None:
     async with caches(valkey) as (here, there):
         there.line.on_word.clear()
@@ -168,7 +170,7 @@ async def test_purges_that_were_missed_while_the_connections_were_cut(valkey: Se
         await until(lambda: not here.line.is_up)
         await until(lambda: here.line.is_up)
         await here.purge(["tag:leads"])
-        await until(lambda: there.epochs.judge(one) == "hard", within=2.0)
+        await until(lambda: there.epochs.judge(one) == "hard")
 
 
 async def test_more_marks_are_purged_than_redis_remembers(valkey: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +195,7 @@ async def test_a_redis_that_has_forgotten_what_was_purged(valkey: Server) -> Non
         valkey.say("DEL", "gw:c:epochs")
         async with caches(valkey, 1) as (second,):
             assert await below(second) == ()
-            await until(lambda: first.epochs.judge(other) == "soft", within=2.0)
+            await until(lambda: first.epochs.judge(other) == "soft")
             assert first.epochs.judge(record(stamp=first.epochs.stamp())) == "valid"
 
 
@@ -225,6 +227,7 @@ async def test_a_piece_that_is_not_what_it_was_is_a_miss(valkey: Server, change:
         assert await below(cache) == ()
 
 
+@pytest.mark.alone
 async def test_a_frozen_redis_costs_one_look_its_deadline_and_the_others_nothing(valkey: Server) -> None:
     async with caches(valkey) as (here, there):
         one = record(stamp=here.epochs.stamp())
@@ -317,12 +320,13 @@ async def test_who_hears_nothing_believes_no_answer_for_long(valkey: Server) -> 
             clock.advance(2)
             assert cache.epochs.judge(one) == "soft"
             assert cache.epochs.judge(record(stamp=one.stamp, stored=clock())) == "valid"
-            await until(lambda: cache.epochs.version != version, within=2.0)
+            await until(lambda: cache.epochs.version != version)
         finally:
             valkey.thaw()
         await until(lambda: cache.epochs.judge(one) == "valid")
 
 
+@pytest.mark.alone
 async def test_one_of_all_gateways_leads_and_the_others_look_below_when_it_has_stored(valkey: Server) -> None:
     async with caches(valkey, 3) as (here, there, yonder):
         leads = here.lead(KEY, 5.0), there.lead(KEY, 5.0), yonder.lead(KEY, 5.0)
@@ -345,6 +349,7 @@ async def test_one_of_all_gateways_leads_and_the_others_look_below_when_it_has_s
             assert len(await below(other)) == 1
 
 
+@pytest.mark.alone
 async def test_a_leader_that_dies_is_waited_for_as_long_as_patience_lasts(valkey: Server) -> None:
     async with caches(valkey) as (here, there):
         lead = here.lead(KEY, 0.4)
@@ -356,6 +361,7 @@ async def test_a_leader_that_dies_is_waited_for_as_long_as_patience_lasts(valkey
         assert 0.3 < time.monotonic() - begun < 0.8
 
 
+@pytest.mark.alone
 async def test_the_word_of_a_leader_may_be_lost(valkey: Server) -> None:
     async with caches(valkey) as (here, there):
         there.line.on_word.clear()
@@ -371,6 +377,7 @@ async def test_the_word_of_a_leader_may_be_lost(valkey: Server) -> None:
         assert time.monotonic() - begun < 0.5
 
 
+@pytest.mark.alone
 async def test_who_waits_is_let_go_when_redis_freezes(valkey: Server) -> None:
     async with caches(valkey) as (here, there):
         lead = here.lead(KEY, 5.0)
@@ -391,6 +398,7 @@ async def test_who_is_alone_leads_at_home(valkey: Server) -> None:
         assert cache.lead(KEY, 5.0) is None
 
 
+@pytest.mark.alone
 async def test_a_slow_large_value_holds_no_limit_up(valkey: Server) -> None:
     """They have connections of their own; what Redis itself takes for a piece is all that is left."""
     store = RedisStore(parse(valkey.url))
@@ -410,10 +418,11 @@ async def test_a_slow_large_value_holds_no_limit_up(valkey: Server) -> None:
         await store.stop()
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_a_purge_takes_as_long_whatever_has_the_tag(valkey: Server) -> None:
     async with caches(valkey, limit=1 << 30) as (here, there):
-        for n in range(100_000):
+        for n in range(40_000):
             here.put(f"{n}", record(marks=("all", "tag:leads", f"url:{n}"), stamp=here.epochs.stamp()))
             if n % 500 == 0:
                 await here.line.ask(("PING",))
@@ -424,7 +433,7 @@ async def test_a_purge_takes_as_long_whatever_has_the_tag(valkey: Server) -> Non
             await here.purge(["tag:leads"])
             times.append(time.perf_counter() - begun)
         await until(lambda: there.epochs.judge(one) == "hard")
-        assert here.find("99999") is not None and here.epochs.judge((here.find("99999") or (there_record,))[0]) == "hard"
+        assert here.find("39999") is not None and here.epochs.judge((here.find("39999") or (there_record,))[0]) == "hard"
         assert sorted(times)[10] < 0.005
 
 
@@ -464,6 +473,7 @@ def info(server: Server) -> dict[str, str]:
     return dict(line.split(":", 1) for line in text.decode().splitlines() if ":" in line)
 
 
+@pytest.mark.alone
 async def test_the_rights_that_the_documentation_names_are_enough(valkey: Server) -> None:
     """Those of docs/store.md, for limits and caches together."""
     page = (Path(__file__).parents[2] / "docs/store.md").read_text()
@@ -509,7 +519,7 @@ async def test_a_full_redis_is_read_on_and_owed_its_purges(valkey: Server) -> No
             assert len(await below(there)) == 1, "it may still be read, and nobody there knows"
         finally:
             valkey.say("CONFIG", "SET", "maxmemory", "0")
-        await until(lambda: there.epochs.judge(one) == "hard", within=2.0)
+        await until(lambda: there.epochs.judge(one) == "hard")
         assert here.purging.owed == 0
 
 
@@ -523,6 +533,6 @@ async def test_numbers_only_grow_though_the_clock_of_redis_goes_back_and_it_forg
         await until(lambda: there.epochs.stamp() > ahead)
         young = record(stamp=here.epochs.stamp())
         valkey.say("DEL", "gw:c:epochs")
-        await until(lambda: here.epochs.judge(young) == "soft", within=2.0)
+        await until(lambda: here.epochs.judge(young) == "soft")
         await there.purge(["tag:leads"])
         assert there.epochs.judge(young) == "hard"

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import sys
 import time
 from asyncio.subprocess import PIPE
@@ -20,6 +19,7 @@ import pytest
 from gateway.cli import main
 from gateway.server.debug_token import admits
 from gateway.testing import exchange
+from tests.free_ports import free_port
 from tests.http.client import raw
 from tests.server.process import GatewayProcess, running
 from tests.suite.test_page import DOCS, FENCE, like
@@ -33,11 +33,6 @@ plugins: [request_id, rate_limit: {limit: 3, window: 1m, algorithm: log}]
 routes:
   - {name: made, match: /made, plugins: [{respond: {json: {}}}]}
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 @asynccontextmanager

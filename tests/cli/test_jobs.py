@@ -16,9 +16,9 @@ from gateway.cli import jobs as command
 from gateway.cli import main
 from gateway.jobs.contract import NewJob
 from gateway.jobs.sqlite.store import SqliteJobs
+from tests.free_ports import free_port
 from tests.jobs.senders.support import welcome
 from tests.server.process import running
-from tests.test_tour import free_ports
 
 POLICY = """\
 version: 1
@@ -41,7 +41,7 @@ jobs:
 def policy(tmp_path: Path) -> str:
     welcome(tmp_path)
     path = tmp_path / "gateway.yaml"
-    path.write_text(POLICY % (free_ports(1)[0], 1))
+    path.write_text(POLICY % (free_port(), 1))
     return str(path)
 
 
@@ -158,7 +158,7 @@ async def test_by_the_admin_port_of_the_gateway_that_runs(
     policy: str, workers: int, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tests.server.process.PATIENCE", 60.0)  # three processes that start on a busy machine
-    [admin] = free_ports(1)
+    admin = free_port()
     Path(policy).write_text(POLICY % (admin, workers))
     async with running(Path(policy).read_text(), tmp_path) as gateway, aiohttp.ClientSession() as session:
         await asked("pause", "email", policy)

@@ -14,7 +14,7 @@ import aiohttp
 import yaml
 
 from tests.deploy.rules import FILE
-from tests.test_tour import free_ports
+from tests.free_ports import free_port
 
 PATIENCE = 30.0  # seconds until it answers, or has seen something
 
@@ -59,7 +59,7 @@ class Prometheus:
 @asynccontextmanager
 async def prometheus(folder: Path, observe: int) -> AsyncIterator[Prometheus]:
     """One that scrapes the observe port `observe`, keeps what it sees in `folder`, and is killed at the end."""
-    (port,) = free_ports(1)
+    port = free_port()
     config = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(FILE)],

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 import aiohttp
@@ -15,8 +16,8 @@ import pytest
 from tests.deploy.dashboard import QUERIES, filled
 from tests.deploy.files import needs
 from tests.deploy.prometheus import PATIENCE, Prometheus, prometheus
+from tests.free_ports import free_port
 from tests.server.process import running
-from tests.test_tour import free_ports
 
 pytestmark = [pytest.mark.slow, needs("prometheus")]
 
@@ -85,10 +86,15 @@ async def send_while(port: int, enough: asyncio.Event) -> tuple[int, int]:
     return answered, cut
 
 
-async def workers(observe: int) -> dict[int, int]:
-    """The process of each that serves, by its number."""
-    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{observe}/health/workers") as answer:
-        return {one["worker"]: one["pid"] for one in await answer.json() if one["state"] == "running"}
+async def workers(observe: int, killed: Collection[int] = ()) -> dict[int, int]:
+    """The process of each by its number, once all serve and none is one of those killed."""
+    async with asyncio.timeout(PATIENCE), aiohttp.ClientSession(f"http://127.0.0.1:{observe}") as session:
+        while True:
+            async with session.get("/health/workers") as answer:
+                found = {one["worker"]: one["pid"] for one in await answer.json() if one["state"] == "running"}
+            if len(found) == WORKERS and not set(killed) & set(found.values()):
+                return found
+            await asyncio.sleep(0.05)
 
 
 async def counted(server: Prometheus) -> dict[tuple[str, str, str], float]:
@@ -99,7 +105,7 @@ async def counted(server: Prometheus) -> dict[tuple[str, str, str], float]:
 
 
 async def test_prometheus_has_counted_what_was_sent(tmp_path: Path) -> None:
-    (nobody,) = free_ports(1)
+    nobody = free_port()
     async with running(policy(nobody), tmp_path) as gateway:
         found = re.search(r"observe port on http://127\.0\.0\.1:(\d+)", gateway.log)
         assert found is not None
@@ -126,18 +132,18 @@ async def test_prometheus_has_counted_what_was_sent(tmp_path: Path) -> None:
 async def kills(server: Prometheus, port: int, observe: int) -> None:
     """A worker killed while there is nothing under way costs no count, nor does its successor; one under load what it had in hand."""
     before = await counted(server)
-    first = await workers(observe)
-    assert len(first) == WORKERS
-    os.kill(first[0], signal.SIGKILL)
+    killed = [(await workers(observe))[0]]
+    os.kill(killed[0], signal.SIGKILL)
     came = await send(port)
     await server.looked()
     assert await counted(server) == {key: n + came[key] for key, n in before.items()}
 
     enough = asyncio.Event()
     sending = asyncio.create_task(send_while(port, enough))
-    await asyncio.sleep(1)
-    os.kill((await workers(observe))[1], signal.SIGKILL)
-    await asyncio.sleep(2)
+    killed.append((await workers(observe, killed))[1])
+    await asyncio.sleep(1)  # of load
+    os.kill(killed[1], signal.SIGKILL)
+    await workers(observe, killed)
     enough.set()
     answered, cut = await sending
     await server.looked()
@@ -145,7 +151,9 @@ async def kills(server: Prometheus, port: int, observe: int) -> None:
     more = (await counted(server))[key] - before[key] - came[key]
     assert answered - CLIENTS <= more <= answered + cut and cut <= CLIENTS, (answered, cut, more)
     assert await server.query("sum(gateway_worker_deaths_total)") == [({}, 2)]
-    assert await server.query("max(gateway_workers)") == [({}, WORKERS)]
+    async with asyncio.timeout(PATIENCE):
+        while await server.query("max(gateway_workers)") != [({}, WORKERS)]:  # nobody tells of it as it happens: it is looked at
+            await asyncio.sleep(0.1)
 
 
 async def asks(server: Prometheus) -> None:

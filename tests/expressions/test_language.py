@@ -145,6 +145,7 @@ def test_a_text_without_end_is_missing() -> None:
         given_by("{{ response.body.name }}!", {"name": "x" * 70_000})
 
 
+@pytest.mark.alone
 def test_what_one_costs_is_known() -> None:
     """Of a body of a megabyte, too."""
     body = {"name": "Ada", "rest": ["x" * 100] * 10_000}

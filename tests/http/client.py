@@ -15,7 +15,7 @@ import orjson
 _STATUS = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2}) ([\t\x20-\x7e\x80-\xff]*)")
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+): ((?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?)")
 _LENGTH = re.compile(rb"0|[1-9][0-9]*")
-PATIENCE = 10.0  # seconds for anything at all; what takes longer hangs
+PATIENCE = 30.0  # seconds for anything at all; what takes longer hangs
 
 
 @dataclass(frozen=True, slots=True)

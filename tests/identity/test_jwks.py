@@ -152,6 +152,7 @@ async def test_without_any_keys_it_is_nobody_s_fault(failure: str) -> None:
     assert await gate.ask(BY_A) == 200
 
 
+@pytest.mark.alone
 async def test_one_that_hangs_is_waited_for_once_and_no_longer_than_said(monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate()
 
@@ -206,6 +207,7 @@ async def served(handler: Any) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
+@pytest.mark.alone
 async def test_a_real_issuer_that_changes_fails_and_hangs() -> None:
     state: dict[str, Any] = {"body": ONLY_A, "status": 200, "hangs": False}
 

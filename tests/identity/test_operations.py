@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import pytest
@@ -61,6 +62,7 @@ async def test_added_listed_and_revoked() -> None:
         ("keys_revoke", {}, 422, "id is missing"),
         ("keys_revoke", {"id": WEB.text}, 404, f"has no key {WEB.kept.id};"),
     ],
+    ids=count(),
 )
 async def test_what_is_refused_changes_nothing(name: str, arguments: dict[str, Any], status: int, why: str) -> None:
     store = MemoryStore(Clock())

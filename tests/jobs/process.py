@@ -93,7 +93,7 @@ async def worker(folder: Path, *options: str) -> AsyncIterator[GatewayProcess]:
     """Killed at the end if it still runs."""
     process = await spawned("worker", folder, *options)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while "working for" not in process.log:
                 await asyncio.sleep(0.01)
         yield process

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.free_ports import free_ports
 from tests.store.servers import BINARIES, Mortal, Server
-
-
-def free_ports(number: int) -> list[int]:
-    lines = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [int(line.getsockname()[1]) for line in lines]
-    for line in lines:
-        line.close()
-    return ports
 
 
 class Sentinels(Mortal):

@@ -289,6 +289,14 @@ async def test_a_paused_type_is_not_claimed(jobs: Subject) -> None:
     assert await claimed(jobs) == ["a"]
 
 
+async def test_what_will_be_due_of_a_paused_type_is_told_each_time(jobs: Subject) -> None:
+    await jobs.add("a", delay=40.0)
+    await jobs.store.pause("email")
+    for _ in range(2):
+        found = await claim(jobs, want("email"))
+        assert found.wait is not None and 39 < found.wait <= 40
+
+
 async def test_types_that_nobody_knows_are_parked_and_adopted(jobs: Subject) -> None:
     await claim(jobs, want("email"))
     await jobs.add("a", type="email")

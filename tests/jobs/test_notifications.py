@@ -98,10 +98,10 @@ async def test_a_lead_is_welcomed_by_mail(tmp_path: Path) -> None:
 
 async def test_a_client_that_leaves_does_not_lose_the_mail(tmp_path: Path) -> None:
     welcome(tmp_path)
-    async with leads(after=0.5) as upstream, running(POLICY.format(upstream=upstream, url="outbox:outbox"), tmp_path) as gateway:
+    async with leads(after=1.0) as upstream, running(POLICY.format(upstream=upstream, url="outbox:outbox"), tmp_path) as gateway:
         _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         writer.write(b"POST /leads HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.5)
         writer.transport.abort()
         assert await until(lambda: list(tmp_path.glob("outbox/*.eml")))
 

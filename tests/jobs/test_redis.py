@@ -73,7 +73,7 @@ async def jobs(server: Server, tmp_path: Path) -> AsyncIterator[Spooled]:
     await found.store.stop()
 
 
-async def until(true: Callable[[], Any], within: float = 10.0) -> None:
+async def until(true: Callable[[], Any], within: float = 30.0) -> None:
     async with asyncio.timeout(within):
         while True:
             found = true()
@@ -112,6 +112,7 @@ async def test_scripts_that_were_flushed_are_loaded_again(server: Server, jobs: 
     assert await jobs.ids() == {"a"}
 
 
+@pytest.mark.alone
 async def test_nobody_waits_for_a_server_that_is_away(server: Server, jobs: Spooled) -> None:
     server.kill()
     begun = perf_counter()
@@ -129,6 +130,7 @@ async def test_nobody_waits_for_a_server_that_is_away(server: Server, jobs: Spoo
     assert jobs.measured.value("jobs.delivered") == 20 and jobs.measured.value("jobs.spool") == 0
 
 
+@pytest.mark.alone
 async def test_a_frozen_server_is_waited_for_once(server: Server, jobs: Spooled) -> None:
     server.freeze()
     try:
@@ -251,6 +253,7 @@ async def test_jobs_of_a_file_that_is_no_store_any_more_are_told(server: Server,
     await jobs.store.stop()
 
 
+@pytest.mark.alone
 async def test_a_wait_is_cut_short_by_another_process(server: Server, jobs: Spooled) -> None:
     other = RedisJobs(parse(server.url))
     await other.start()

@@ -99,7 +99,7 @@ def shop() -> Workshop:
     return Workshop()
 
 
-async def until(true: Callable[[], Any], within: float = 5.0) -> None:
+async def until(true: Callable[[], Any], within: float = 30.0) -> None:
     async with asyncio.timeout(within):
         while True:
             found = true()

@@ -71,7 +71,7 @@ async def test_it_is_probed_and_scraped(tmp_path: Path) -> None:
         (alone,) = await it.json("/health/workers")
         assert (alone["pid"], alone["state"], alone["jobs"]) == (it.process.pid, "running", 2)
         await until(lambda: len(noted(tmp_path)) == 2)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while (await it.json("/health/workers"))[0]["jobs"]:
                 await asyncio.sleep(0.02)
         assert await it.counted('gateway_jobs_attempts_total{result="done",type="note"}') == 2
@@ -137,7 +137,7 @@ async def test_a_policy_with_mistakes_is_loud_and_the_old_one_goes_on(tmp_path: 
         health = await it.json("/health")
         assert (health["status"], health["ready"], health["policy"]["status"]) == ("degraded", True, "stale")
         assert "jobs.concurrency" in health["policy"]["mistakes"][0]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while (
                 await it.counted('gateway_policy_stale{worker="0"}') != 1
                 or await it.counted('gateway_reloads_total{result="failure"}') != 1

@@ -7,6 +7,7 @@ import hmac
 from base64 import b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,7 @@ def test_a_key(keys: Path) -> None:
         CRM.text[:-1], CRM.text + "A", CRM.text.upper(), f"gwk_{CRM.kept.id}_{OLD.text[17:]}", f"gwk_000000000000_{CRM.text[17:]}",
         CRM.kept.sha256, f"gwk_{CRM.kept.id}_{CRM.kept.sha256}", "é", "\udcff", "A" * 100_000, "gwk_" * 1000, OLD.text,
     ],
+    ids=count(),
 )  # fmt: skip
 def test_what_is_no_key(sent: str, keys: Path) -> None:
     reply, ex, upstream = ask(made(api_key(keys)), ("X-API-Key", sent))

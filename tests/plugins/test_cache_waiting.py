@@ -181,6 +181,7 @@ async def test_a_leader_that_fails_hands_over() -> None:
     assert (await third).status == 200
 
 
+@pytest.mark.alone
 async def test_patience_is_bounded() -> None:
     bench = Bench({"patience": "50ms"}, FRESH)
     gates = Gates(bench)

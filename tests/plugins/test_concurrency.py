@@ -147,7 +147,7 @@ async def test_who_leaves_leaves_the_queue() -> None:
 async def test_nobody_waits_longer_than_said() -> None:
     bench = Bench({"limit": 1, "queue": 2, "wait": "20ms"})
     await bench.send("a", "b", "c")
-    replies = await asyncio.wait_for(asyncio.gather(bench.tasks["b"], bench.tasks["c"]), 5)
+    replies = await asyncio.wait_for(asyncio.gather(bench.tasks["b"], bench.tasks["c"]), 30)
     assert [reply.status for reply in replies] == [503, 503]
     assert bench.metrics.value("concurrency.refused", after="waiting") == 2
     await bench.finish("a")

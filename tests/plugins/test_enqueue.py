@@ -239,6 +239,7 @@ def test_a_job_that_cannot_be_stored_leaves_the_answer_as_it_is(error: Exception
     assert "ada@example.com" not in caplog.text
 
 
+@pytest.mark.alone
 async def test_no_client_waits_for_a_store_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """The job is stored all the same, when the store comes back."""
     monkeypatch.setattr("gateway_plugins.enqueue.PATIENCE", 0.05)
@@ -401,6 +402,7 @@ def test_whole_requests_are_read_when_they_must(written: str, reads: bool) -> No
     assert getattr(cls.settings.model_validate({**EMAIL, "to": written}), "needs_body") is reads  # noqa: B009
 
 
+@pytest.mark.alone
 def test_one_that_does_not_fire_costs_next_to_nothing() -> None:
     """A bound of the issue's: 2 us. Measured here for both ways not to fire, with much room for a busy machine."""
     plugin = load("enqueue", {**EMAIL, "on": {"status": 201, "method": "POST"}}, host=host(senders=["email"]))

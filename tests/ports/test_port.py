@@ -72,7 +72,7 @@ async def sent(one: Port, data: bytes) -> list[Answer]:
     """All that comes back until the port closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", one.port)
     writer.write(data)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         received = await reader.read()
     writer.close()
     found, rest = answers(received.replace(b"HTTP/1.0 400", b"HTTP/1.1 400", 1))  # aiohttp takes what it cannot read for HTTP/1.0
@@ -84,7 +84,7 @@ async def until_cut(reader: asyncio.StreamReader) -> int:
     """Bytes that came before the port ended the connection, with a reset or without."""
     received = 0
     with contextlib.suppress(ConnectionResetError):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while piece := await reader.read(1 << 20):
                 received += len(piece)
     return received
@@ -211,7 +211,7 @@ async def test_more_connections_than_it_has_room_for_are_closed() -> None:
         assert await until_cut(reader) == 0
         for _, one_writer in [*held, (reader, writer)]:
             one_writer.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while True:  # when they have gone there is room again
                 try:
                     (answer,) = await sent(one, request("/echo"))
@@ -221,6 +221,7 @@ async def test_more_connections_than_it_has_room_for_are_closed() -> None:
         assert answer.status == 200
 
 
+@pytest.mark.alone
 async def test_the_end_waits_for_nobody() -> None:
     """One hangs in an operation, one in its head, one in its body."""
     async with opened() as one:

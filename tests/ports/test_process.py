@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.free_ports import free_port
 from tests.http.client import answers, raw
 from tests.server.process import GatewayProcess, running, spawned
 
@@ -45,7 +46,7 @@ class Ports(NamedTuple):
 
 async def settled(folder: Path) -> None:
     """Wait until the gateway has kept its first revision: a thread does that while it serves already."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not (folder / "var" / "gateway" / "running.json").exists():
             await asyncio.sleep(0.01)
 
@@ -69,11 +70,6 @@ async def ask(port: int, target: str, method: str = "GET", body: object = None, 
         ((answer,), _) = answers(await reader.read())
     writer.close()
     return answer.status, answer.json
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
 
 
 async def test_what_it_tells_of_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,6 +167,7 @@ async def test_the_ports_answer_while_traffic_drains(tmp_path: Path, monkeypatch
         assert await process.ended() == 0
 
 
+@pytest.mark.alone
 async def test_nobody_at_the_ports_holds_up_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reload whose plugin does not start, half a head, half a body."""
     (tmp_path / "plugins").mkdir()

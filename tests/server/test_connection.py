@@ -36,7 +36,7 @@ def post(length: int, *fields: bytes) -> bytes:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -173,7 +173,7 @@ async def test_an_event_arrives_before_the_next_one_is_made() -> None:
     async with Events() as upstream, gateway(policy(upstream)) as running, RawClient(running.port) as client:
         client.send(GET)
         while b"data: 1" not in client.data:
-            await asyncio.wait_for(client.more(), 5)
+            await asyncio.wait_for(client.more(), 30)
         assert b"data: 2" not in client.data
         go["second"].set()
         (answer,) = await client.read(1)
@@ -240,7 +240,7 @@ class Flood(RawUpstream):
 
 async def settled(value: Callable[[], int]) -> int:
     """What it is when it does not change any more."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         last = -1
         while last != value() or not last:
             last = value()
@@ -319,7 +319,7 @@ async def test_and_when_it_reads_at_last_it_has_every_answer() -> None:
         await settled(lambda: len(running.exchanges))
         data = bytearray()
         while data.count(b"HTTP/1.1 200 OK") < count or not data.endswith(b"x" * 8000):
-            data += await asyncio.wait_for(reader.read(1 << 20), 5)
+            data += await asyncio.wait_for(reader.read(1 << 20), 30)
         assert len(running.exchanges) == count
         writer.transport.abort()
 

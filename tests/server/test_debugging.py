@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,7 @@ async def test_errors_and_answers_of_the_gateway_s_own_tell_too(folder: Path, pa
         mint(SECRET, 1 << 40, route="made"),
         mint(SECRET, 1 << 40, path="/other"),
     ],
+    ids=count(),
 )
 async def test_without_a_good_token_nothing_differs(folder: Path, token: str) -> None:
     requests = get("/leads/7", f"Gateway-Debug: {token}", "X-Request-Id: a"), get("/leads/7", "X-Request-Id: a")

@@ -260,7 +260,7 @@ async def test_what_can_be_asked_by_name(tmp_path: Path) -> None:
 async def test_the_observe_port_tells(tmp_path: Path) -> None:
     async with running(OBSERVED, tmp_path, listeners=1) as process:
         await raw(process.port, request("/here"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not (ports := OBSERVE.findall(process.log)):
                 await asyncio.sleep(0.01)
         (text, summary) = [

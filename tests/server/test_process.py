@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.http.recording import SILENCE, RawUpstream, Received, Step, ok
-from tests.server.process import GatewayProcess, running, spawned
+from tests.server.process import PATIENCE, GatewayProcess, running, spawned
 from tests.support import RawClient, answers, raw
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -143,6 +143,7 @@ async def upload(port: int) -> int:
         return int(answer.body)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_a_drain_under_load_fails_nobody(tmp_path: Path) -> None:
     """Readiness says no at once, all is served for `lame_duck`, and what began before the end of that ends well."""
@@ -157,10 +158,11 @@ async def test_a_drain_under_load_fails_nobody(tmp_path: Path) -> None:
         async with RawClient(process.port) as idle, RawClient(process.port) as slow:
             idle.send(GET)
             assert len(await idle.read(1)) == 1
-            await asyncio.sleep(0.3)
+            async with asyncio.timeout(PATIENCE):
+                while load.answered <= 50:
+                    await asyncio.sleep(0.02)
             assert await readiness(process.port) == 200
             before = load.answered
-            assert before > 50
 
             slow.send(GET.replace(b"/ ", b"/slow "))
             process.send_signal(signal.SIGTERM)
@@ -172,7 +174,7 @@ async def test_a_drain_under_load_fails_nobody(tmp_path: Path) -> None:
 
             assert [answer.body for answer in await slow.read(1)] == [b"slow"]
             assert await uploading == 40000
-            await asyncio.wait_for(asyncio.gather(*clients), 8)
+            await asyncio.wait_for(asyncio.gather(*clients), 30)
             await idle.read_to_end()
             assert not idle.reset
             assert await process.ended() == 0
@@ -186,6 +188,7 @@ async def test_a_drain_under_load_fails_nobody(tmp_path: Path) -> None:
         assert upstream.unfinished == []
 
 
+@pytest.mark.alone
 async def test_what_is_left_after_the_drain_is_cut(tmp_path: Path) -> None:
     """A stream of events and a WebSocket never end by themselves."""
 
@@ -216,6 +219,7 @@ async def test_what_is_left_after_the_drain_is_cut(tmp_path: Path) -> None:
         assert "Traceback" not in process.log
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 async def test_a_second_signal_ends_at_once(second: signal.Signals, tmp_path: Path) -> None:
     async with (
@@ -224,11 +228,11 @@ async def test_a_second_signal_ends_at_once(second: signal.Signals, tmp_path: Pa
         RawClient(process.port) as client,
     ):
         client.send(GET)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not upstream.received:
                 await asyncio.sleep(0.01)
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while "draining" not in process.log:
                 await asyncio.sleep(0.01)
         told = time.monotonic()
@@ -238,6 +242,7 @@ async def test_a_second_signal_ends_at_once(second: signal.Signals, tmp_path: Pa
         assert "Traceback" not in process.log
 
 
+@pytest.mark.alone
 async def test_an_idle_gateway_ends_as_soon_as_it_may(tmp_path: Path) -> None:
     async with running(policy(timeouts="{lame_duck: 0s, drain: 1m}"), tmp_path) as process:
         told = time.monotonic()

@@ -104,6 +104,7 @@ def test_a_receiver_that_fails_is_told_of_once(status: int | None, caplog: pytes
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
+@pytest.mark.alone
 def test_a_receiver_that_hangs_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pushing, "PATIENCE", 0.2)
     with receiver(hangs=True) as (endpoint, received):

@@ -65,7 +65,7 @@ async def reloading(policy: str, folder: Path) -> AsyncIterator[Reloading]:
 
 
 async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not holds():
             await asyncio.sleep(0.005)
 

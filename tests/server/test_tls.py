@@ -67,12 +67,12 @@ class Https:
 
     async def get(self, head: bytes = GET) -> bytes:
         self._writer.write(head)
-        return await asyncio.wait_for(self._reader.read(-1), 5)
+        return await asyncio.wait_for(self._reader.read(-1), 30)
 
 
 @asynccontextmanager
 async def https(port: int, context: ssl.SSLContext) -> AsyncIterator[Https]:
-    reader, writer = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="localhost"), 5)
+    reader, writer = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="localhost"), 30)
     try:
         yield Https(reader, writer)
     finally:
@@ -264,7 +264,7 @@ async def test_who_still_sends_can_read_why_it_was_refused(files: Files) -> None
         for _ in range(305):
             writer.write(b"a" * 65536)
             await writer.drain()
-        assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)).startswith(b"HTTP/1.1 413 ")
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), 30)).startswith(b"HTTP/1.1 413 ")
         writer.transport.abort()
 
 
@@ -272,6 +272,9 @@ async def test_who_never_shakes_hands_takes_no_more_than_there_is_room_for(files
     monkeypatch.setattr("gateway.server.listener.AT_ONCE", 2)
     async with gateway(HERE + "server: {limits: {connections: 4}}\n", certificate=files.certificate()) as running:
         mute = [await asyncio.open_connection("127.0.0.1", running.port) for _ in range(20)]
+        async with asyncio.timeout(30):
+            while sum(reader.at_eof() for reader, _ in mute) < 20 - 5:
+                await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
         assert sum(reader.at_eof() for reader, _ in mute) == 20 - 5
         for _, writer in mute:

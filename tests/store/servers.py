@@ -70,7 +70,7 @@ class Server(Mortal):
         command = [self._binary, *arguments, "--dir", str(self._folder), *self.options]
         self.process = subprocess.Popen(command, stdout=log, stderr=log)
         log.close()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while True:
             try:
                 self.say("PING")

@@ -17,13 +17,17 @@ from typing import NamedTuple
 import aiohttp
 import pytest
 
-from tests.server.process import GatewayProcess, running
+from gateway.store.redis.link import GATEWAYS
+from gateway.store.redis.sharing import SURE
+from tests.server.process import PATIENCE, GatewayProcess, running
 from tests.store.servers import Server
 from tests.store.test_gateways import said
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 HOUR = "limit: %d, window: 1h"
+MARGIN = 100_000
+"""Microseconds by which a gateway's idea of the server's clock may be wrong."""
 
 
 class Answer(NamedTuple):
@@ -84,8 +88,26 @@ routes:
             (folder / str(n)).mkdir()
             gateways.append(await stack.enter_async_context(running(text, folder / str(n))))
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
-        await asyncio.sleep(2.5)  # until each is sure of how many there are
+        if "max_over" in limit:
+            await acquainted(server, number)
         yield Fleet(gateways, session)
+
+
+async def acquainted(server: Server, number: int) -> None:
+    """Until each is sure of how many there are, as gateway.store.redis.sharing asks, and so may be its share ahead."""
+    async with asyncio.timeout(PATIENCE):
+        while len(beats(server)) < number:
+            await asyncio.sleep(0.02)
+        all_came = max(beats(server))
+        while min(beats(server)) < all_came + SURE + MARGIN:
+            await asyncio.sleep(0.02)
+
+
+def beats(server: Server) -> list[int]:
+    """When each gateway was heard last: microseconds of the server's clock."""
+    found = server.say("ZRANGE", GATEWAYS, 0, -1, "WITHSCORES")
+    assert isinstance(found, list)
+    return [int(score) for score in found[1::2]]
 
 
 def allowed(answers: list[Answer]) -> int:
@@ -96,17 +118,22 @@ def allowed(answers: list[Answer]) -> int:
 @pytest.mark.parametrize("gateways", [1, 3])
 @pytest.mark.parametrize("over", [0, 20])
 async def test_a_burst(server: Server, tmp_path: Path, gateways: int, over: int) -> None:
-    """Of each client exactly the limit, or up to its share over: however many come at once, and whoever else does."""
+    """Of each client exactly the limit, or up to `max_over` more: however many come at once, whoever else does, and whatever comes later.
+
+    Each gateway may still admit its share when the others have used up the limit, once: then all refuse.
+    """
     limit = HOUR % 50 + (f", max_over: {over}%" if over else "")
+    more = 50 * over // 100
     async with fleet(server, gateways, limit, tmp_path) as asked:
         for n in range(4):
             found = await asyncio.gather(*(asked.burst(100, f"203.0.113.{4 * n + m}") for m in range(4)))
             for answers in found:
-                assert 50 <= allowed(answers) <= (50 + 50 * over // 100 if not asked.lost else 100), asked.lost
+                least, most = (50 // gateways, 100) if asked.lost else (50, 50 + more)  # who has lost it counts each for all of them
+                assert least <= allowed(answers) <= most, asked.lost
                 assert all(answer.retry_after > 0 for answer in answers if answer.status == 429)
-            await asyncio.sleep(0.1)
-            told = await asked.ask(f"203.0.113.{4 * n}")
-            assert told.status == 429
+            later = [await asked.ask(f"203.0.113.{4 * n}") for _ in range(gateways * (1 + more // gateways))]
+            assert allowed(found[0] + later) <= 50 + more or asked.lost
+            assert allowed(later[-gateways:]) == 0 or asked.lost, "each has been asked once more than its share"
 
 
 @pytest.mark.parametrize("gateways", [1, 3])
@@ -120,7 +147,7 @@ async def test_each_window(server: Server, tmp_path: Path, gateways: int) -> Non
         )  # of the others nobody outside can say in which window they were counted
         whole = sorted(per_window)[1:-1]
         assert len(whole) >= 3 and (asked.lost or max(per_window.values()) <= 30), per_window
-        assert sum(per_window[window] for window in whole) >= 20 * len(whole), per_window
+        assert asked.lost or sum(per_window[window] for window in whole) >= 20 * len(whole), per_window
 
 
 @pytest.mark.parametrize("gateways", [1, 3])
@@ -129,8 +156,7 @@ async def test_any_window(server: Server, tmp_path: Path, gateways: int) -> None
     async with fleet(server, gateways, "limit: 30, window: 1s, algorithm: log", tmp_path) as asked:
         answers = sorted(answer for answer in await asked.flood("203.0.113.1", 4.0) if answer.status == 204)
         most = max(sum(one.sent <= other.sent and other.came < one.sent + 1 for other in answers) for one in answers)
-        assert asked.lost or most <= 30
-        assert len(answers) >= 60
+        assert asked.lost or (most <= 30 and len(answers) >= 60)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +167,8 @@ async def test_who_waits_as_told_passes(server: Server, tmp_path: Path, limit: s
         for round_ in range(2):
             client = f"203.0.113.{round_}"
             answers = await asked.burst(12, client)
-            assert allowed(answers) == 5 or asked.lost
+            took = max(answer.came for answer in answers) - min(answer.sent for answer in answers)
+            assert 5 <= allowed(answers) <= 5 + int(2.5 * took) or asked.lost, took
             refused = max((answer for answer in answers if answer.status == 429), key=lambda answer: answer.came)
             assert 1 <= refused.retry_after <= 4
             await asyncio.sleep(max(0.0, refused.came + refused.retry_after - time.time()))

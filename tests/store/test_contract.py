@@ -176,7 +176,7 @@ async def test_a_swapped_value_ends(store: Store) -> None:
     assert await store.swap("a", b"1", b"2", 0.001)
     if isinstance(store, MemoryStore):
         store.clock.advance(0.002)  # type: ignore[attr-defined]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await store.get("a") is not None:
             await asyncio.sleep(0.001)
     assert await store.set("a", b"3", only_new=True)

@@ -12,7 +12,8 @@ import pytest
 
 from gateway.cli import main
 from gateway.identity import keyfile
-from tests.server.process import GatewayProcess, running
+from tests.free_ports import free_port
+from tests.server.process import PATIENCE, GatewayProcess, running
 from tests.store.servers import Server
 from tests.supervisor.test_process import policy as of_workers
 from tests.supervisor.test_process import workers
@@ -26,8 +27,6 @@ plugins:
 routes:
   - {name: all, match: /**, plugins: [respond: 204]}
 """
-SOON = 1.5
-"""Seconds: two beats, and what a busy machine takes."""
 
 
 async def said(capsys: pytest.CaptureFixture[str], policy: Path, *command: str, code: int = 0) -> tuple[str, str]:
@@ -42,10 +41,11 @@ async def status(port: int, key: str) -> int:
         return reply.status
 
 
-async def becomes(port: int, key: str, wanted: int) -> None:
-    async with asyncio.timeout(SOON):
-        while (found := await status(port, key)) != wanted:
-            assert found in (401, 204, 503)
+async def becomes(port: int, key: str, wanted: int, times: int = 1) -> None:
+    """Until so many requests in turn say so: each may come to another worker."""
+    async with asyncio.timeout(PATIENCE):
+        while (found := {await status(port, key) for _ in range(times)}) != {wanted}:
+            assert found <= {401, 204, 403, 503}
             await asyncio.sleep(0.02)
 
 
@@ -69,9 +69,7 @@ async def test_made_once_and_known_to_all(server: Server, tmp_path: Path, capsys
         other = (await said(capsys, policy, "create", "web"))[0].strip()
         await asyncio.gather(*(becomes(gateway.port, key, 204) for gateway in gateways))
         for gateway in gateways:
-            async with asyncio.timeout(SOON):
-                while await status(gateway.port, other) != 403:  # known, and in no group
-                    await asyncio.sleep(0.02)
+            await becomes(gateway.port, other, 403)  # known, and in no group
         listed = (await said(capsys, policy, "list"))[0].splitlines()
         wanted = {f"{keyfile.id_of(key)}  crm, in readers, team=sales", f"{keyfile.id_of(other)}  web"}
         assert {line.split(", expires")[0] for line in listed} == wanted
@@ -104,7 +102,7 @@ async def test_the_last_known_ones_count_while_the_store_is_away(
         newcomer = await stack.enter_async_context(running(POLICY % ("", server.url), tmp_path / "c"))
         assert await status(newcomer.port, key) == 503  # it may be a good one: nobody has told it yet
         server.start()  # with nothing in it: what is lost is revoked
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             for process in (gateway, newcomer):
                 while await status(process.port, key) != 401:
                     await asyncio.sleep(0.02)
@@ -117,15 +115,15 @@ async def test_a_reload_that_begins_to_ask_for_keys_knows_them(server: Server, t
         policy = tmp_path / "gateway.yaml"
         key = (await said(capsys, policy, "create", "crm", "--group", "readers"))[0].strip()
         policy.write_text(text)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await status(gateway.port, "none") != 401:
                 await asyncio.sleep(0.02)
         assert await status(gateway.port, key) == 204
 
 
-async def test_memory_keeps_them_as_long_as_the_gateway(tmp_path: Path, capsys: pytest.CaptureFixture[str], unused_tcp_port: int) -> None:
+async def test_memory_keeps_them_as_long_as_the_gateway(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     policy = tmp_path / "gateway.yaml"
-    policy.write_text(POLICY % (f", admin: 127.0.0.1:{unused_tcp_port}", "memory://"))
+    policy.write_text(POLICY % (f", admin: 127.0.0.1:{free_port()}", "memory://"))
     assert "nothing listens" in (await said(capsys, policy, "create", "crm", code=1))[1]
     async with running(policy.read_text(), tmp_path) as gateway:
         key, told = await said(capsys, policy, "create", "crm", "--group", "readers")
@@ -138,18 +136,15 @@ async def test_memory_keeps_them_as_long_as_the_gateway(tmp_path: Path, capsys: 
         assert (await said(capsys, policy, "list"))[0] == ""
 
 
-async def test_of_several_workers_all_know_them(tmp_path: Path, capsys: pytest.CaptureFixture[str], unused_tcp_port: int) -> None:
+async def test_of_several_workers_all_know_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = of_workers("http://127.0.0.1:1", 2, plugins=", {authenticate: {api_key: {store: true}}}, {respond: 204}")
-    text = text.replace("server: {", f"server: {{admin: 127.0.0.1:{unused_tcp_port}, ", 1)
+    text = text.replace("server: {", f"server: {{admin: 127.0.0.1:{free_port()}, ", 1)
     async with workers(text, tmp_path) as gateway:
         policy = tmp_path / "gateway.yaml"
-        async with asyncio.timeout(5):  # on a machine with much to do the store may seem frozen for a moment, just after the start
+        async with asyncio.timeout(30):  # on a machine with much to do the store may seem frozen for a moment, just after the start
             while await asyncio.to_thread(main, ["keys", "create", "crm", "--store", "--policy", str(policy)]):
                 pass
         key = capsys.readouterr().out.strip()
-        await becomes(gateway.port, key, 204)
-        await asyncio.sleep(SOON)
-        assert [await status(gateway.port, key) for _ in range(20)] == [204] * 20  # whichever is asked
+        await becomes(gateway.port, key, 204, times=20)
         await said(capsys, policy, "revoke", key)
-        await asyncio.sleep(SOON)  # each request may come to another worker: none may have missed it
-        assert [await status(gateway.port, key) for _ in range(20)] == [401] * 20
+        await becomes(gateway.port, key, 401, times=20)

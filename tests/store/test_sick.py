@@ -22,6 +22,7 @@ from gateway.store.redis import advice
 from gateway.store.redis.address import Address, parse
 from gateway.store.redis.limits import RedisLimits
 from gateway.store.redis.store import RedisStore
+from tests.free_ports import free_port, free_ports
 from tests.store.servers import Server
 
 HOUR = 3600.0
@@ -54,7 +55,7 @@ async def opened(url: str | Address) -> AsyncIterator[RedisStore]:
         await store.stop()
 
 
-async def until(holds: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
     async with asyncio.timeout(seconds):
         while not holds():
             await asyncio.sleep(0.002)
@@ -98,6 +99,7 @@ async def timed(store: RedisStore, spec: LimitSpec, seconds: float) -> list[floa
     return took
 
 
+@pytest.mark.alone
 async def test_frozen_exact(server: Server) -> None:
     """Those of the first 25 ms wait, and no other."""
     async with opened(server.url) as store:
@@ -160,6 +162,7 @@ async def test_who_is_over_the_share_waits_for_a_slow_server(server: Server) -> 
         assert decided == [True] * 19 + [False] * 11 and store.counters["trips"] == 0
 
 
+@pytest.mark.alone
 async def test_frozen_local_first(server: Server) -> None:
     """Nobody waits, before it is found out or after: the answer is at hand. (Of time the median is asked: others share the machine.)"""
     async with opened(server.url) as store:
@@ -438,12 +441,6 @@ async def test_the_clock_goes_back(server: Server) -> None:
         assert server.say("HGET", name, "w") == str(ahead - 48).encode()
 
 
-def free_port() -> int:
-    with socket.socket() as line:
-        line.bind(("127.0.0.1", 0))
-        return int(line.getsockname()[1])
-
-
 async def test_tls(folder: Path) -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("localhost")
@@ -473,7 +470,7 @@ async def test_sentinels(folder: Path) -> None:
     folders = [folder / name for name in ("a", "b", "s")]
     for one in folders:
         one.mkdir()
-    ports = [free_port() for _ in range(3)]
+    ports = free_ports(3)
     first = Server(folders[0], "valkey", port=ports[0]).start()
     second = Server(folders[1], "valkey", "--replicaof", "127.0.0.1", str(ports[0]), port=ports[1]).start()
     (folders[2] / "conf").write_text(
@@ -487,7 +484,7 @@ async def test_sentinels(folder: Path) -> None:
         BINARIES["valkey"], str(folders[2] / "conf"), "--sentinel", stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )
     try:
-        await until(lambda: f"slave0:ip=127.0.0.1,port={ports[1]},state=online".encode() in first.say("INFO"), 10)  # type: ignore[operator]
+        await until(lambda: f"slave0:ip=127.0.0.1,port={ports[1]},state=online".encode() in first.say("INFO"), 30)  # type: ignore[operator]
         await asyncio.sleep(1.5)  # the sentinel asks its master for replicas when it begins
         sentinels = replace(parse(f"redis+sentinel://127.0.0.1:1,127.0.0.1:{ports[2]}/mymaster"), sentinel_password="watchful")
         async with opened(sentinels) as store:

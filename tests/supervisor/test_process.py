@@ -50,7 +50,7 @@ def script(request: Received) -> list[Step]:
     return [0.002, ok(b"GET /")]
 
 
-async def until(holds: Callable[[], object], seconds: float = 10.0) -> None:
+async def until(holds: Callable[[], object], seconds: float = 30.0) -> None:
     async with asyncio.timeout(seconds):
         while not holds():
             await asyncio.sleep(0.02)
@@ -91,7 +91,7 @@ class Gateway:
 
     async def has(self, number: int) -> None:
         """Wait until so many workers serve."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(await self.pids()) != number:
                 await asyncio.sleep(0.05)
 
@@ -140,7 +140,7 @@ async def test_many_workers_are_one_gateway(tmp_path: Path) -> None:
         assert [worker["worker"] for worker in found] == list(range(size))
         assert len({worker["pid"] for worker in found} | {gateway.supervisor}) == size + 1
         assert await gateway.counted("http_server_request_duration_seconds_count") == 60
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await gateway.counted("gateway_workers") != size:  # nobody tells of it as it happens: it is looked at
                 await asyncio.sleep(0.1)
         health = await gateway.observe("/health/readiness")
@@ -151,6 +151,7 @@ async def test_many_workers_are_one_gateway(tmp_path: Path) -> None:
         assert "Traceback" not in gateway.log
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_connections_are_shared_out(tmp_path: Path) -> None:
     async with RawUpstream(script) as upstream, workers(policy(upstream.url), tmp_path) as gateway:
@@ -211,8 +212,9 @@ async def test_requests_of_the_workers_that_are_not_killed_all_succeed(tmp_path:
         counted = await gateway.counted("http_server_request_duration_seconds_count")
         # A killed worker's numbers are not lost with it, but of those answered in its very last turn, which it had no time to count.
         assert answered - kills * 12 <= counted <= answered + cut
-        await asyncio.sleep(0.6)
-        assert await gateway.counted("gateway_worker_deaths_total") == kills
+        async with asyncio.timeout(30):
+            while await gateway.counted("gateway_worker_deaths_total") != kills:  # it is looked at
+                await asyncio.sleep(0.1)
         assert "Traceback" not in gateway.log
 
 
@@ -229,8 +231,8 @@ async def test_a_stopped_worker_is_named_killed_and_replaced(tmp_path: Path) -> 
         assert found
         assert 1 < time.monotonic() - begun < 14  # on a busy machine the last sign of life may have been late
         assert f"worker 0 (process {stopped}) has not given a sign of life for 10 s, and is killed: the process is stopped" in gateway.log
+        await until(lambda: not is_alive(stopped))
         await gateway.has(2)
-        assert not is_alive(stopped)
         assert is_alive(other)
 
 
@@ -243,7 +245,7 @@ async def test_a_plugin_that_blocks_is_named_by_its_file(tmp_path: Path) -> None
         RawClient(gateway.port) as client,
     ):
         client.send(GET.replace(b"/ ", b"/hang "))
-        await until(lambda: "and is killed" in gateway.log, 16)
+        await until(lambda: "and is killed" in gateway.log, 30)
         line = next(line for line in gateway.log.splitlines() if "and is killed" in line)
         assert f"blocked by a plugin, {tmp_path / 'plugins' / 'sleepy.py'}:8 in on_request" in line
         await until(lambda: "ended by SIGKILL" in gateway.log)
@@ -277,12 +279,12 @@ async def test_no_process_outlives_a_killed_supervisor_and_what_has_begun_ends_w
 
 @pytest.mark.slow
 async def test_a_drain_of_four_workers_under_load_fails_nobody(tmp_path: Path) -> None:
-    text = policy("URL", 4, timeouts="lame_duck: 600ms, drain: 8s, body: 2s")
+    text = policy("URL", 4, timeouts="lame_duck: 2s, drain: 8s, body: 5s")
     async with RawUpstream(script) as upstream, workers(text.replace("URL", upstream.url), tmp_path) as gateway:
         load = Load(gateway.port)
         clients = [asyncio.create_task(load.keep_asking(keep_alive=n % 4 != 0)) for n in range(24)]
         uploads = [asyncio.create_task(upload(gateway.port)) for _ in range(4)]
-        await asyncio.sleep(0.5)
+        await until(lambda: load.answered > 50)
         before = load.answered
         gateway.process.send_signal(signal.SIGTERM)
         await asyncio.sleep(0.2)
@@ -291,14 +293,15 @@ async def test_a_drain_of_four_workers_under_load_fails_nobody(tmp_path: Path) -
             assert answer.status == 503
         assert (await gateway.observe("/health"))["status"] == "draining"
         assert await asyncio.gather(*uploads) == [40000] * 4
-        await asyncio.wait_for(asyncio.gather(*clients), 8)
+        await asyncio.wait_for(asyncio.gather(*clients), 30)
         assert await gateway.process.ended() == 0
         assert load.failures == []
-        assert load.answered > before > 50
+        assert load.answered > before
         assert "are cut" not in gateway.log and "Traceback" not in gateway.log
         assert upstream.violations == [] and upstream.unfinished == []
 
 
+@pytest.mark.alone
 async def test_a_second_signal_ends_all_at_once(tmp_path: Path) -> None:
     text = policy("URL", timeouts="lame_duck: 1m, drain: 1m")
     async with RawUpstream(script) as upstream, workers(text.replace("URL", upstream.url), tmp_path) as gateway:
@@ -425,7 +428,7 @@ async def test_when_one_worker_cannot_take_a_policy_none_does(tmp_path: Path) ->
         assert (await reload(gateway, versioned(upstream.url, 3))).last.ok
         assert await versions(gateway, 20) == {b"3"}
         gateway.process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(asyncio.gather(*clients), 8)
+        await asyncio.wait_for(asyncio.gather(*clients), 30)
         assert load.failures == []
         assert await gateway.process.ended() == 0
 
@@ -471,7 +474,7 @@ async def test_an_old_worker_is_replaced_and_nothing_is_cut(tmp_path: Path) -> N
             websocket.send(UPGRADE)
             assert [answer.status for answer in await websocket.read(1)] == [101]
             before = await gateway.pids()
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(30):
                 while set(before) & set(await gateway.pids()):
                     await asyncio.sleep(0.1)
             await until(lambda: "it was replaced" in gateway.log)
@@ -483,7 +486,7 @@ async def test_an_old_worker_is_replaced_and_nothing_is_cut(tmp_path: Path) -> N
             assert b"still here" in websocket.data
             assert "draining" in {worker["state"] for worker in await gateway.workers()}
         gateway.process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(asyncio.gather(*clients), 10)
+        await asyncio.wait_for(asyncio.gather(*clients), 30)
         assert load.failures == []
         assert await gateway.process.ended() == 0
         assert "Traceback" not in gateway.log

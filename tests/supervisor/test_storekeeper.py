@@ -110,7 +110,7 @@ async def test_a_store_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.
     keeping = Storekeeper(tmp_path)
     running = asyncio.create_task(keeping.run(is_needed=True))
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await keeping._has_answered.wait()
         os.kill(found[0], signal.SIGSTOP)
         await until(lambda: not is_alive(found[0]))

@@ -36,7 +36,7 @@ class Reader:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -58,6 +58,7 @@ async def test_every_line_in_order_and_in_one_batch() -> None:
     reader.close()
 
 
+@pytest.mark.alone
 async def test_a_line_waits_no_longer_than_for_others() -> None:
     reader = Reader()
     lines = LineWriter(reader.writer)
@@ -70,6 +71,7 @@ async def test_a_line_waits_no_longer_than_for_others() -> None:
     os.close(reader.writer)
 
 
+@pytest.mark.alone
 async def test_a_reader_that_does_not_read_costs_lines_and_never_a_wait(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, soon: None
 ) -> None:
@@ -184,15 +186,19 @@ def test_what_is_never_written_needs_no_thread(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def room() -> Iterator[Callable[[int], None]]:
-    """Sets the size that no file of this process may exceed."""
+def room() -> Iterator[Callable[[int | None], None]]:
+    """Sets the size that no file of this process may exceed, nor that to which the tests' output may go; None: as it was."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    def limit(size: int | None) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft if size is None else size, hard))
+
+    yield limit
+    limit(None)
 
 
 async def test_a_full_disk_costs_lines_that_are_counted_told_once_and_it_recovers(
-    tmp_path: Path, room: Callable[[int], None], caplog: pytest.LogCaptureFixture, soon: None
+    tmp_path: Path, room: Callable[[int | None], None], caplog: pytest.LogCaptureFixture, soon: None
 ) -> None:
     """The line that was cut in the middle is ended before the next one."""
     file = tmp_path / "access.log"
@@ -204,7 +210,7 @@ async def test_a_full_disk_costs_lines_that_are_counted_told_once_and_it_recover
     for n in range(4, 6):
         lines.write(b"line %04d\n" % n)
         await until(lambda n=n: lines.dropped == n - 1)  # type: ignore[misc]
-    room(1 << 20)
+    room(None)
     lines.write(b"line 0006\n")
     lines.stop()
     assert file.read_bytes() == b"line 0000\nline 0001\nline \nline 0006\n"
@@ -215,14 +221,14 @@ async def test_a_full_disk_costs_lines_that_are_counted_told_once_and_it_recover
 
 
 async def test_a_second_trouble_is_told_too(
-    tmp_path: Path, room: Callable[[int], None], caplog: pytest.LogCaptureFixture, soon: None
+    tmp_path: Path, room: Callable[[int | None], None], caplog: pytest.LogCaptureFixture, soon: None
 ) -> None:
     lines = LineWriter(tmp_path / "access.log")
     for n in range(1, 3):
         room(lines_size := (tmp_path / "access.log").stat().st_size)
         lines.write(b"lost\n")
         await until(lambda n=n: lines.dropped == n)  # type: ignore[misc]
-        room(1 << 20)
+        room(None)
         lines.write(b"kept\n")
         await until(lambda before=lines_size: (tmp_path / "access.log").stat().st_size > before)  # type: ignore[misc]
     lines.stop()

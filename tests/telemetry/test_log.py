@@ -8,6 +8,8 @@ import os
 import sys
 import time
 
+import pytest
+
 from gateway.telemetry.log import MOST, LogHandler, formatter
 
 
@@ -24,6 +26,7 @@ def test_what_is_logged_is_written_in_order() -> None:
     assert os.read(reader, 1 << 16).decode() == "".join(f"message {n} \\udcff\n" for n in range(100))
 
 
+@pytest.mark.alone
 def test_nobody_waits_for_a_reader_that_does_not_read_and_what_is_lost_is_told() -> None:
     reader, writer = os.pipe()
     handler = LogHandler(writer)

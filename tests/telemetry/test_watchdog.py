@@ -151,6 +151,7 @@ async def test_the_plugin_is_named_with_its_stack_while_it_blocks(
     assert quick.stalls == 1
 
 
+@pytest.mark.alone
 async def test_computing_is_blocking(quick: Watchdog, caplog: pytest.LogCaptureFixture) -> None:
     quick.start()
     end = time.monotonic() + 0.4

@@ -57,7 +57,7 @@ def uploading(stream: Stream, method: str = "POST", length: int | None = None, l
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.005)
 

@@ -22,9 +22,8 @@ def look(db: sqlite3.Connection, wants: Sequence[Want], now: float, reclaims: bo
         return True, None
     waits = []
     for want in wants:
-        if db.execute("SELECT 1 FROM type WHERE name = ? AND paused", (want.type,)).fetchone():
-            continue
-        if db.execute("SELECT 1 FROM job WHERE state = 'queued' AND type = ? LIMIT 1", (want.type,)).fetchone():
+        is_paused = db.execute("SELECT 1 FROM type WHERE name = ? AND paused", (want.type,)).fetchone()
+        if not is_paused and db.execute("SELECT 1 FROM job WHERE state = 'queued' AND type = ? LIMIT 1", (want.type,)).fetchone():
             return True, None
         (due,) = db.execute("SELECT min(run_at) FROM job WHERE state = 'delayed' AND type = ?", (want.type,)).fetchone()
         if due is not None:

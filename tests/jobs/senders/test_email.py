@@ -185,6 +185,7 @@ async def test_a_server_that_drops_the_connection(tmp_path: Path, what: str) -> 
         assert await handler.run(job(PAYLOAD)) == {"delivered": 1}
 
 
+@pytest.mark.alone
 async def test_a_server_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.jobs.sending.smtp.TIMEOUT", 0.2)
     async with serving() as mail, mailing(tmp_path, mail.port) as handler:

@@ -64,6 +64,7 @@ def test_all_is_sent_at_the_end() -> None:
     assert (sum(taking.batches), made.sent, made.dropped, made.failed, taking.closed) == (10, 10, 0, 0, True)
 
 
+@pytest.mark.alone
 def test_batches_are_bounded_and_a_full_one_does_not_wait() -> None:
     taken = threading.Event()
 
@@ -90,6 +91,7 @@ def test_what_finds_no_room_is_dropped_and_counted() -> None:
     assert made.sent == MOST
 
 
+@pytest.mark.alone
 def test_a_receiver_that_hangs_costs_no_time_and_no_memory() -> None:
     """And the end has a deadline, whatever hangs."""
     leave = threading.Event()
@@ -266,6 +268,7 @@ def test_which_answers_are_tried_again(status: int, posts: int, monkeypatch: pyt
     assert (made.sent, made.failed) == ((1, 0) if posts == 2 else (0, 1))
 
 
+@pytest.mark.alone
 def test_a_receiver_may_ask_for_more_time_than_there_is() -> None:
     with receiving(statuses=[503], retry_after="3600") as receiver:
         begun = time.monotonic()

@@ -88,6 +88,7 @@ async def test_the_tree_of_spans(tmp_path: Path) -> None:
     assert b"leads-gateway" in resource and b"deployment.environment.name" in resource
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_a_receiver_that_never_answers_is_felt_by_nobody(tmp_path: Path) -> None:
     """Nor does the end wait for it longer than it must; what was lost is told."""
