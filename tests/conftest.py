@@ -1,9 +1,10 @@
-"""Fixtures of tests in several folders, and the turns that tests take."""
+"""Fixtures of tests in several folders, the turns that tests take, and what holds for all property tests."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from gateway.content import engines
@@ -11,6 +12,10 @@ from gateway.content.engines import Engine, python, rust
 from tests.turns import pytest_collection_modifyitems as pytest_collection_modifyitems
 from tests.turns import pytest_runtest_protocol as pytest_runtest_protocol
 from tests.turns import pytest_sessionstart as pytest_sessionstart
+
+# How long an example takes is no claim of any property, and on a busy machine chance.
+hypothesis.settings.register_profile("gateway", deadline=None)
+hypothesis.settings.load_profile("gateway")
 
 
 @pytest.fixture(scope="module", params=[rust, python], ids=lambda engine: engine.name)
