@@ -108,7 +108,7 @@ def test_a_library_that_lets_no_other_thread_run_is_seen_by_its_cpu_time(bench: 
 
 @pytest.fixture
 def quick() -> Watchdog:
-    return Watchdog(0.06)
+    return Watchdog(0.2)
 
 
 PLUGIN = """
@@ -123,7 +123,7 @@ def slow(seconds):
 
 class Sluggish(Plugin):
     def on_request(self, ex):
-        slow(0.5)
+        slow(0.8)
 """
 
 
@@ -138,26 +138,26 @@ async def test_the_plugin_is_named_with_its_stack_while_it_blocks(
     assert quick.stalls == 0
     plugin.on_request(None, None)  # type: ignore[arg-type]
     blocked_until = time.time()
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.5)
     quick.stop()
     begun, ended = caplog.records
-    assert begun.created < blocked_until - 0.2
+    assert begun.created < blocked_until - 0.3
     message = begun.getMessage()
     assert f"it waits for {tmp_path}/plugins/sluggish.py:8\n" in message
     assert message.rstrip().endswith("in slow\n    time.sleep(seconds)")
-    assert "slow(0.5)" in message
-    assert "turns again, after 0.5" in ended.getMessage()
-    assert 0.45 < quick.longest < 1.5
+    assert "slow(0.8)" in message
+    assert "turns again, after" in ended.getMessage()
+    assert 0.75 < quick.longest < 3.0
     assert quick.stalls == 1
 
 
 @pytest.mark.alone
 async def test_computing_is_blocking(quick: Watchdog, caplog: pytest.LogCaptureFixture) -> None:
     quick.start()
-    end = time.monotonic() + 0.4
+    end = time.monotonic() + 0.8
     while time.monotonic() < end:
         pass
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.5)
     quick.stop()
     assert "no plugin is in its stack" in caplog.text
     assert "in test_computing_is_blocking" in caplog.text
