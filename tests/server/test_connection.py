@@ -400,6 +400,7 @@ async def test_a_client_that_does_not_read_is_cut() -> None:
         writer.transport.abort()
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("fast_sweep")
 async def test_a_client_that_reads_slowly_but_steadily_is_not() -> None:
     async with Flood() as upstream, gateway(policy(upstream, server=LIMITS)) as running:

@@ -141,7 +141,7 @@ async def test_the_next_try_goes_to_a_target_that_was_not_tried() -> None:
     """Whatever the balance: of three, each is asked once; a fourth try may go to any."""
     for balance in ("round_robin", "least_request", "{hash: {by: client}}"):
         async with AsyncExitStack() as stack:
-            servers = [await stack.enter_async_context(RawUpstream([FULL])) for _ in range(3)]
+            servers = [await stack.enter_async_context(RawUpstream([FULL, FULL])) for _ in range(3)]
             more = f"retry: {{attempts: 4}}, balance: {balance}"
             running = await stack.enter_async_context(gateway(policy(*(server.url for server in servers), more=more)))
             assert (await ask(running)).status == 503
