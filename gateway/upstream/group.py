@@ -57,8 +57,7 @@ class Group:
         for target in self.targets:
             if (old := known.pop(target.url, None)) is not None:
                 target.succeed(old)
-            if self.outlier is None:
-                target.standing.readmit()
+                target.standing = old.standing if self.outlier is not None else old.standing.without_ejections()
             if self._health is None:
                 target.standing.failing = ""
 

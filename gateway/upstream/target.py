@@ -56,6 +56,7 @@ class Target:
         self._turn = 0
         self._free: deque[Connection] = deque()  # the last used at the right: it is the one least likely to have gone stale
         self._used: set[Connection] = set()
+        self.waiting = 0  # requests that it has failed, until they are sent again: they keep their place
         self._before: Target | None = None  # of the policy before, while requests that it took are under way
         self._opening: dict[asyncio.Task[Connection], float] = {}  # since when; the sweep gives up those that take too long
         self._looking_up: asyncio.Task[None] | None = None
@@ -78,9 +79,8 @@ class Target:
             connection.close()
 
     def succeed(self, before: Target) -> None:
-        """Take the place of the same target in the policy before: its standing, and its requests under way, are this one's, too."""
+        """Take the place of the same target in the policy before: its requests under way are this one's, too."""
         self._before = before
-        self.standing = before.standing
 
     @property
     def idle(self) -> int:
@@ -89,8 +89,8 @@ class Target:
 
     @property
     def active(self) -> int:
-        """Connections in use, or being made: requests under way."""
-        active = len(self._used) + len(self._opening)
+        """Requests under way: connections in use, or being made, and who waits to be sent again."""
+        active = len(self._used) + len(self._opening) + self.waiting
         return active if self._before is None else active + self._before.active
 
     def free(self) -> Connection | None:
@@ -198,7 +198,7 @@ class Target:
             connection.close()
 
     def _keep(self, task: asyncio.Task[Connection]) -> None:
-        if not task.cancelled() and task.exception() is None:
+        if not task.cancelled() and task.exception() is None and not task.result().is_closing:
             self._release(task.result())
 
     def _lose(self, connection: Connection) -> None:

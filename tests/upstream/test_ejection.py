@@ -201,3 +201,19 @@ async def test_a_reload_makes_nobody_well(tmp_path: Path) -> None:
             assert (await found.to(policy(new.url, well.url, more=more))).ok
             assert (await found.to(policy(sick.url, new.url, more=more))).ok
             assert found.running.front.app.upstreams["a"].out == {}  # it had gone, and begins anew
+
+
+async def test_who_was_asked_before_the_rule_went_puts_nobody_out(tmp_path: Path) -> None:
+    """Requests of the policy before may still fail, and by the new one nobody would find out."""
+    async with (
+        Moody(0.3, CLOSE) as sick,
+        Moody(ok(b"well")) as well,
+        reloading(policy(sick.url, well.url), tmp_path) as found,
+    ):
+        asking = [asyncio.create_task(ask(found.running, 1)) for _ in range(4)]
+        await until(lambda: len(sick.received) == 2)
+        before = found.running.front.app.upstreams["a"]
+        assert (await found.to(policy(sick.url, well.url, more="retry: {attempts: 2}"))).ok
+        await asyncio.gather(*asking)
+        assert before.ejections == 1
+        assert found.running.front.app.upstreams["a"].out == {}
