@@ -101,7 +101,8 @@ class Group:
         if outlier.failed(target.standing, [one.standing for one in self.targets], now):
             self.ejections += 1
             log.warning("upstream %s: %s is %s, the last failure: %s", self._name, target.url, target.standing.why(now), why)
-            self._tell_if_none_is_left()
+            if target.standing.ejections == 1:  # else it was out before
+                self._tell_if_none_is_left()
 
     def succeeded(self, outlier: Outlier, target: Target) -> None:
         if outlier.succeeded(target.standing):

@@ -25,6 +25,8 @@ GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 OUTLIER = "outlier: {consecutive_errors: 2, eject: 1h}"
 BRIEF = OUTLIER.replace("1h", "500ms")
 
+ALL_OUT = "outlier: {consecutive_errors: 2, eject: 10ms, max_ejected: 100%}"
+
 
 def policy(*urls: str, more: str = OUTLIER) -> str:
     return f"""version: 1
@@ -152,6 +154,17 @@ async def test_when_all_are_out_all_are_asked() -> None:
         well.steps = [ok(b"well")]
         assert 200 in await ask(running, 2)
         assert set(running.app.upstreams["a"].out) == {sick.url}
+
+
+async def test_that_all_are_out_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """One that was out, was asked and is out again is no news of all."""
+    async with Moody(CLOSE) as one, Moody(CLOSE) as two, gateway(policy(one.url, two.url, more=ALL_OUT)) as running:
+        upstream = running.app.upstreams["a"]
+        async with asyncio.timeout(5):
+            while upstream.ejections < 5:
+                await ask(running, 1)
+        errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+        assert errors == ["upstream a: all its targets are out, so that all are asked"]
 
 
 async def test_with_retries_no_client_sees_it() -> None:
