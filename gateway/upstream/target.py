@@ -121,8 +121,8 @@ class Target:
 
     async def probe(self, path: str) -> int:
         """The status of the answer to a GET, on a connection of its own that counts nowhere. Raises GatewayError; has no deadline."""
-        if self._is_name and self._addresses and self._loop.time() - self._looked_up > LOOKUP:
-            await self._look_up_again()  # nobody else does while no request is sent to it
+        if self._addresses:
+            self._stay_current()  # nobody else does while no request is sent to it
         connection = await self._dial(lambda: Connection(self._loop, Connection.close, _nothing))
         try:
             head = f"GET {path} HTTP/1.1\r\nHost: {self.authority}\r\nUser-Agent: gateway\r\nConnection: close\r\n\r\n"
@@ -179,6 +179,13 @@ class Target:
         self._looked_up = self._loop.time()
         return self._addresses
 
+    def _stay_current(self) -> None:
+        """Have the name looked up again when that is due. Nobody waits for it: the resolver may hang, and the target be well."""
+        now = self._loop.time()
+        if self._is_name and now - self._looked_up > LOOKUP:
+            self._looked_up = now
+            self._looking_up = self._loop.create_task(self._look_up_again())
+
     async def _look_up_again(self) -> None:
         """A name may come to mean other machines: connections to those it no longer means are not used again."""
         try:
@@ -220,9 +227,8 @@ class Target:
         free = self._free
         while free and (now - free[0].since > self._keepalive or (len(free) > self._kept and now - free[0].since > SWEEP)):
             free[0].close()
-        if self._is_name and self._used and now - self._looked_up > LOOKUP:
-            self._looked_up = now
-            self._looking_up = self._loop.create_task(self._look_up_again())
+        if self._used:
+            self._stay_current()
 
 
 def _given(connection: Connection) -> Connection:
