@@ -55,6 +55,7 @@ RULES: tuple[Rule, ...] = (
     upstreams.stale_connection,
     upstreams.short_drain,
     upstreams.many_attempts,
+    upstreams.idle_outlier,
     exposure.trusted_by_all,
     exposure.public_observe,
     exposure.public_admin,

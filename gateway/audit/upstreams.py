@@ -88,7 +88,7 @@ def short_drain(subject: Subject) -> Iterator[Mistake]:
     """The gateway ends sooner than an upstream may take to answer.
 
     At a restart, requests that are under way are cut although the policy gives them time. Let `server.timeouts.drain` be as long as the
-    longest `timeouts.head` of an upstream.
+    longest `timeouts.head` of an upstream, or twice as long where it has `retry`: the last try may begin when that time is over.
 
         server:
           timeouts: {drain: 5s}
@@ -98,10 +98,12 @@ def short_drain(subject: Subject) -> Iterator[Mistake]:
           - {name: leads, match: /leads, upstream: leads}
     """
     drain = subject.policy.server.timeouts.drain
-    slowest = max(((lane.upstream.timeouts.head, lane.settings.upstream) for lane in subject.lanes if lane.upstream), default=(0.0, ""))
-    if slowest[0] > drain:
-        why = f"requests are cut after {drain:g} s at a restart, but {slowest[1]} has {slowest[0]:g} s to answer"
-        yield subject.at(("server", "timeouts", "drain"), why, f"write at least {slowest[0]:g}s")
+    asked = {lane.settings.upstream: lane.upstream for lane in subject.lanes if lane.upstream}
+    slowest, name = max(((one.timeouts.head * (1 if one.retry is None else 2), name) for name, one in asked.items()), default=(0.0, ""))
+    if slowest > drain:
+        retry = "" if asked[name].retry is None else ", with its retry"
+        why = f"requests are cut after {drain:g} s at a restart, but {name} has {slowest:g} s to answer{retry}"
+        yield subject.at(("server", "timeouts", "drain"), why, f"write at least {slowest:g}s")
 
 
 def many_attempts(subject: Subject) -> Iterator[Mistake]:
@@ -121,3 +123,20 @@ def many_attempts(subject: Subject) -> Iterator[Mistake]:
             targets = f"{len(upstream.targets)} target{'s' * (len(upstream.targets) > 1)}"
             why = f"a request is sent up to {upstream.retry.attempts} times to {targets}, and its client waits"
             yield subject.at(("upstreams", name, "retry", "attempts"), why, f"write {most} at most")
+
+
+def idle_outlier(subject: Subject) -> Iterator[Mistake]:
+    """An upstream of one target has `outlier`.
+
+    The only target is always asked, so that the key does nothing. Name a second target, or let `max_in_flight` and `load_shedding` keep
+    what a service in trouble gets within bounds.
+
+        upstreams:
+          leads: {targets: "http://127.0.0.1:3000", outlier: {consecutive_errors: 5}}
+        routes:
+          - {name: leads, match: /leads, upstream: leads}
+    """
+    for name, upstream in subject.policy.upstreams.items():
+        if upstream.outlier is not None and len(upstream.targets) == 1:
+            why = "it has one target, which is never left out: this does nothing"
+            yield subject.at(("upstreams", name, "outlier"), why, "name a second target, or remove it")

@@ -160,7 +160,7 @@ class Entries:
         return when is None or when.holds(self.document.sources.env)
 
     def _plugin(self, path: Path, name: str) -> PluginClass | None:
-        """The class, or None: unknown, not built yet, or its file is broken."""
+        """The class, or None: unknown, or its file is broken."""
         where = (*path, name) if isinstance(self.document.at(path), dict) else path
         if self.document.is_unfilled(where):
             return None

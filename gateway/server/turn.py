@@ -31,6 +31,10 @@ LENGTH, DATE = istr("Content-Length"), istr("Date")
 Hooks = tuple[tuple[Any, Any], ...]
 
 
+def _unread(data: bytes) -> None:
+    """What is written to a client that has left: uvloop refuses to write on a connection that is gone."""
+
+
 class Turn:
     """Made by the connection, which is told when it is over (`finished`).
 
@@ -88,6 +92,7 @@ class Turn:
     def client_left(self) -> None:
         """Nobody is left to answer. Where a plugin says so, what has been sent upstream goes on until its answer is ready to be sent."""
         self.keep_alive = False
+        self._write = _unread
         if self._run is not None and not (self._pipeline.survives_client and self.ex.attempts and not self._head_sent):
             self._run.cancel()
             if isinstance(self._run, asyncio.Task):
@@ -187,7 +192,7 @@ class Turn:
             headers[LENGTH] = str(len(data))
         head = self._head(reply)
         self._bytes_out = len(data)
-        if len(data) > JOINED:
+        if len(data) > JOINED and not self._connection.transport.is_closing():
             self._connection.transport.writelines([head, data])
         else:
             self._write(head + data)
@@ -251,6 +256,9 @@ class Turn:
 
     async def _tunnel(self, reply: Reply) -> None:
         """After a 101 both sides speak another protocol: bytes pass unseen until one of them ends."""
+        if self._connection.transport.is_closing():
+            reply.abandon()
+            raise ClientGone
         reply.headers["Connection"] = "Upgrade"
         reply.headers["Upgrade"] = self.ex.upgrade
         head = serialize("HTTP/1.1 101 Switching Protocols", reply.headers, has_raw_bytes=reply.has_raw_bytes)

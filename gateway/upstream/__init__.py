@@ -163,7 +163,11 @@ class Upstream:
                 reply.abandon()
             tried = (*tried, target)
             answer = None
-            await self._means.sleep(pause)
+            target.waiting += 1
+            try:
+                await self._means.sleep(pause)
+            finally:
+                target.waiting -= 1
             target = self._group.choose(ex, tried)
             connection = target.free()
 
@@ -171,7 +175,7 @@ class Upstream:
         self, retry: Retry, ex: Exchange, wrong: Failure | int, tries: int, since: float, is_spent: bool, asked: float = 0.0
     ) -> float | None:
         """Seconds until the request is sent again; None: it is not."""
-        if wrong not in retry.on or not is_repeatable(ex.method, wrong, is_spent=is_spent, is_upgrade=bool(ex.upgrade)) or self.is_full:
+        if wrong not in retry.on or not is_repeatable(ex.method, wrong, is_spent=is_spent, is_upgrade=bool(ex.upgrade)):
             return None
         now = self._means.now()
         pause = retry.pause(tries, now - since, now, asked)

@@ -57,8 +57,7 @@ class Group:
         for target in self.targets:
             if (old := known.pop(target.url, None)) is not None:
                 target.succeed(old)
-            if self.outlier is None:
-                target.standing.readmit()
+                target.standing = old.standing if self.outlier is not None else old.standing.without_ejections()
             if self._health is None:
                 target.standing.failing = ""
 
@@ -102,7 +101,8 @@ class Group:
         if outlier.failed(target.standing, [one.standing for one in self.targets], now):
             self.ejections += 1
             log.warning("upstream %s: %s is %s, the last failure: %s", self._name, target.url, target.standing.why(now), why)
-            self._tell_if_none_is_left()
+            if target.standing.ejections == 1:  # else it was out before
+                self._tell_if_none_is_left()
 
     def succeeded(self, outlier: Outlier, target: Target) -> None:
         if outlier.succeeded(target.standing):

@@ -55,6 +55,12 @@ class Standing:
         self.ejected_until = self.next_trial = 0.0
         self.tried = False
 
+    def without_ejections(self) -> Standing:
+        """What its probes say, alone: requests that go on by the rule that ejects speak to another."""
+        found = Standing()
+        found.failing, found.streak = self.failing, self.streak
+        return found
+
     def why(self, now: float) -> str:
         """Why it is left out, for whoever looks after it; "" when it is not."""
         if self.failing or not self.ejected_until:

@@ -56,6 +56,7 @@ class Target:
         self._turn = 0
         self._free: deque[Connection] = deque()  # the last used at the right: it is the one least likely to have gone stale
         self._used: set[Connection] = set()
+        self.waiting = 0  # requests that it has failed, until they are sent again: they keep their place
         self._before: Target | None = None  # of the policy before, while requests that it took are under way
         self._opening: dict[asyncio.Task[Connection], float] = {}  # since when; the sweep gives up those that take too long
         self._looking_up: asyncio.Task[None] | None = None
@@ -78,9 +79,8 @@ class Target:
             connection.close()
 
     def succeed(self, before: Target) -> None:
-        """Take the place of the same target in the policy before: its standing, and its requests under way, are this one's, too."""
+        """Take the place of the same target in the policy before: its requests under way are this one's, too."""
         self._before = before
-        self.standing = before.standing
 
     @property
     def idle(self) -> int:
@@ -89,8 +89,8 @@ class Target:
 
     @property
     def active(self) -> int:
-        """Connections in use, or being made: requests under way."""
-        active = len(self._used) + len(self._opening)
+        """Requests under way: connections in use, or being made, and who waits to be sent again."""
+        active = len(self._used) + len(self._opening) + self.waiting
         return active if self._before is None else active + self._before.active
 
     def free(self) -> Connection | None:
@@ -121,8 +121,8 @@ class Target:
 
     async def probe(self, path: str) -> int:
         """The status of the answer to a GET, on a connection of its own that counts nowhere. Raises GatewayError; has no deadline."""
-        if self._is_name and self._addresses and self._loop.time() - self._looked_up > LOOKUP:
-            await self._look_up_again()  # nobody else does while no request is sent to it
+        if self._addresses:
+            self._stay_current()  # nobody else does while no request is sent to it
         connection = await self._dial(lambda: Connection(self._loop, Connection.close, _nothing))
         try:
             head = f"GET {path} HTTP/1.1\r\nHost: {self.authority}\r\nUser-Agent: gateway\r\nConnection: close\r\n\r\n"
@@ -179,6 +179,13 @@ class Target:
         self._looked_up = self._loop.time()
         return self._addresses
 
+    def _stay_current(self) -> None:
+        """Have the name looked up again when that is due. Nobody waits for it: the resolver may hang, and the target be well."""
+        now = self._loop.time()
+        if self._is_name and now - self._looked_up > LOOKUP:
+            self._looked_up = now
+            self._looking_up = self._loop.create_task(self._look_up_again())
+
     async def _look_up_again(self) -> None:
         """A name may come to mean other machines: connections to those it no longer means are not used again."""
         try:
@@ -198,7 +205,7 @@ class Target:
             connection.close()
 
     def _keep(self, task: asyncio.Task[Connection]) -> None:
-        if not task.cancelled() and task.exception() is None:
+        if not task.cancelled() and task.exception() is None and not task.result().is_closing:
             self._release(task.result())
 
     def _lose(self, connection: Connection) -> None:
@@ -220,9 +227,8 @@ class Target:
         free = self._free
         while free and (now - free[0].since > self._keepalive or (len(free) > self._kept and now - free[0].since > SWEEP)):
             free[0].close()
-        if self._is_name and self._used and now - self._looked_up > LOOKUP:
-            self._looked_up = now
-            self._looking_up = self._loop.create_task(self._look_up_again())
+        if self._used:
+            self._stay_current()
 
 
 def _given(connection: Connection) -> Connection:

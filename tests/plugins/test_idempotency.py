@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -640,6 +641,32 @@ async def test_a_client_that_leaves_does_not_lose_its_answer() -> None:
             client.send(SENT)
             (reply,) = await client.read(1)
         assert (reply.status, reply.body, len(upstream.received)) == (201, b"done", 1)
+
+
+SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+LATE = {
+    "short": (SENT, ok(b"done")),
+    "long": (SENT, ok(b"x" * 200_000)),
+    "with an end that comes later": (b"GET /t HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nd"),
+    "a switch": (b"GET /t HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", SWITCHING),
+}
+
+
+@pytest.mark.parametrize("case", LATE.values(), ids=LATE.keys())
+def test_an_answer_for_which_nobody_is_left_breaks_nothing(case: tuple[bytes, bytes], caplog: pytest.LogCaptureFixture) -> None:
+    """By the loop that serves: it refuses to write on a connection that is gone."""
+    sent, answer = case
+
+    async def left() -> None:
+        async with RawUpstream([0.1, answer, SILENCE]) as upstream, serving(POLICY.format(url=upstream.url)) as running:
+            async with RawClient(running.port) as client:
+                client.send(sent)
+                await until(lambda: upstream.received)
+                client.leave()
+            await until(lambda: running.exchanges and not running.app.running.exchanges)
+
+    uvloop.run(left())
+    assert [one.getMessage() for one in caplog.records if one.levelname == "ERROR"] == []
 
 
 @pytest.mark.parametrize("leaves", ["before the answer", "in the answer"])

@@ -25,6 +25,8 @@ GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 OUTLIER = "outlier: {consecutive_errors: 2, eject: 1h}"
 BRIEF = OUTLIER.replace("1h", "500ms")
 
+ALL_OUT = "outlier: {consecutive_errors: 2, eject: 10ms, max_ejected: 100%}"
+
 
 def policy(*urls: str, more: str = OUTLIER) -> str:
     return f"""version: 1
@@ -154,6 +156,17 @@ async def test_when_all_are_out_all_are_asked() -> None:
         assert set(running.app.upstreams["a"].out) == {sick.url}
 
 
+async def test_that_all_are_out_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """One that was out, was asked and is out again is no news of all."""
+    async with Moody(CLOSE) as one, Moody(CLOSE) as two, gateway(policy(one.url, two.url, more=ALL_OUT)) as running:
+        upstream = running.app.upstreams["a"]
+        async with asyncio.timeout(5):
+            while upstream.ejections < 5:
+                await ask(running, 1)
+        errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+        assert errors == ["upstream a: all its targets are out, so that all are asked"]
+
+
 async def test_with_retries_no_client_sees_it() -> None:
     async with two(RESET, more=f"{OUTLIER}, retry: {{attempts: 2}}") as (sick, _well, running):
         assert await ask(running, 10) == [200] * 10
@@ -201,3 +214,19 @@ async def test_a_reload_makes_nobody_well(tmp_path: Path) -> None:
             assert (await found.to(policy(new.url, well.url, more=more))).ok
             assert (await found.to(policy(sick.url, new.url, more=more))).ok
             assert found.running.front.app.upstreams["a"].out == {}  # it had gone, and begins anew
+
+
+async def test_who_was_asked_before_the_rule_went_puts_nobody_out(tmp_path: Path) -> None:
+    """Requests of the policy before may still fail, and by the new one nobody would find out."""
+    async with (
+        Moody(0.3, CLOSE) as sick,
+        Moody(ok(b"well")) as well,
+        reloading(policy(sick.url, well.url), tmp_path) as found,
+    ):
+        asking = [asyncio.create_task(ask(found.running, 1)) for _ in range(4)]
+        await until(lambda: len(sick.received) == 2)
+        before = found.running.front.app.upstreams["a"]
+        assert (await found.to(policy(sick.url, well.url, more="retry: {attempts: 2}"))).ok
+        await asyncio.gather(*asking)
+        assert before.ejections == 1
+        assert found.running.front.app.upstreams["a"].out == {}

@@ -76,6 +76,36 @@ async def test_a_connection_that_is_being_made_counts_once() -> None:
         assert in_flight(running) == 0
 
 
+BUSY: dict[str, list[Step]] = {
+    "whole": [ok(b"full", b"Retry-After: 1", status=b"503 Busy")],
+    "body on its way": [b"HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 4\r\n\r\n", SILENCE],
+}
+
+
+@pytest.mark.parametrize("busy", BUSY.values(), ids=BUSY.keys())
+async def test_who_waits_to_be_sent_again_keeps_its_place(busy: list[Step]) -> None:
+    """Else another would take it, and in the end there were more than there may be."""
+    answers = [busy]
+
+    def script(request: Received) -> list[Step]:
+        return answers.pop() if answers else [ok(b"x")]
+
+    more = "retry: {attempts: 2}, max_in_flight: 1"
+    async with RawUpstream(script) as server, gateway(policy(server.url, more=more)) as running, RawClient(running.port) as client:
+        client.send(GET)
+        await until(lambda: len(server.received) == 1)
+        await asyncio.sleep(0.05)
+        assert ((await raw(running.port, GET))[0].status, in_flight(running)) == (503, 1)
+        assert (await client.read(1))[0].status == 200
+        assert (in_flight(running), len(server.received)) == (0, 2)
+        answers.append(busy)
+        client.send(GET)
+        await until(lambda: len(server.received) == 3)
+        client.leave()
+        await until(lambda: in_flight(running) == 0)
+        assert (await raw(running.port, GET))[0].status == 200
+
+
 async def test_a_request_that_fails_leaves_its_place() -> None:
     async with RawUpstream([b"nonsense\r\n\r\n"]) as server, gateway(policy(server.url, more="max_in_flight: 1")) as running:
         assert [(await raw(running.port, GET))[0].status for _ in range(3)] == [502] * 3

@@ -131,7 +131,35 @@ async def test_a_name_is_looked_up_again_though_no_request_is_sent(monkeypatch: 
         assert one.standing.failing
         addresses[:] = ["127.0.0.1"]
         await prober.look()
+        await until(lambda: one._addresses == addresses)
+        await prober.look()
         assert not one.standing.failing
+        one.stop()
+
+
+async def test_a_resolver_that_hangs_puts_nobody_out(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """The old addresses are kept, and asked in time; and it is told once in a while, not with each probe."""
+    loop = asyncio.get_running_loop()
+    real, hangs = loop.getaddrinfo, False
+
+    async def getaddrinfo(name: Any, port: Any, **options: Any) -> Any:
+        if hangs:
+            await asyncio.sleep(60)
+        return await real("127.0.0.1", port, **options)
+
+    monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+    async with RawUpstream() as server:
+        one = target(f"http://service.test:{server.port}", connect=1.0)
+        settings = HealthSettings.model_validate({"path": "/health", "fails": 1, "timeout": "500ms"})
+        prober = Prober(one, settings, lambda _, why: None, lambda: 0.5)
+        await prober.look()
+        hangs = True
+        monkeypatch.setattr(targets, "LOOKUP", 0.0)
+        await prober.look()
+        monkeypatch.setattr(targets, "LOOKUP", 10.0)
+        await until(lambda: caplog.messages)
+        await prober.look()
+        assert (one.standing.failing, len(caplog.messages), len(server.received)) == ("", 1, 3)
         one.stop()
 
 

@@ -208,25 +208,6 @@ async def test_each_try_has_a_span_and_headers_of_its_own() -> None:
         assert [one.all(b"Host") for one in server.received] == [[b"a"]] * 2
 
 
-@pytest.mark.parametrize("is_full", [False, True])
-async def test_a_full_upstream_is_not_asked_again(is_full: bool) -> None:
-    """The answer that is still on its way counts, too."""
-
-    def script(received: Received) -> Sequence[Step]:
-        return [SILENCE] if received.target == b"/slow" else [b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\n", 0.05, b"late"]
-
-    async with (
-        RawUpstream(script) as server,
-        gateway(policy(server.url, more=f"{RETRY}, max_in_flight: 2")) as running,
-        RawClient(running.port) as slow,
-    ):
-        if is_full:
-            slow.send(request().replace(b" / ", b" /slow "))
-            await until(lambda: len(server.received) == 1)
-        assert (await ask(running)).status == 503
-        assert running.app.upstreams["a"].retries == (0 if is_full else 1)
-
-
 @pytest.mark.parametrize("is_refused", [False, True], ids=["an answer", "no connection"])
 async def test_requests_sent_again_leave_nothing_to_the_collector(is_refused: bool) -> None:
     async with AsyncExitStack() as stack:

@@ -366,6 +366,25 @@ async def test_an_unfinished_connect_is_kept_for_others() -> None:
         assert len(server.received) == 1
 
 
+async def test_an_unfinished_connect_that_came_to_nothing_is_kept_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The target accepts and closes at once, and the client has left: the sweep would close what is closed for ever."""
+    made = Target._open
+
+    async def closed_at_once(self: Target) -> Any:
+        connection = await made(self)
+        connection.connection_lost(None)
+        return connection
+
+    monkeypatch.setattr(Target, "_open", closed_at_once)
+    async with RawUpstream() as server, upstream(server.url) as service:
+        asking = asyncio.create_task(ask(service))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await cancelled(asking)
+        await until(lambda: server.connections == 1 and service.targets[0].active == 0)
+        assert service.targets[0].idle == 0
+
+
 async def test_an_answered_exchange_that_is_cancelled_leaves_the_connection_to_whom_has_it_now() -> None:
     """An answer, the next request on its connection and the leaving of the first client may come out of one poll."""
     async with RawUpstream() as server, upstream(server.url) as service:
