@@ -201,16 +201,22 @@ async def test_nobody_listens() -> None:
         assert f"127.0.0.1:{port}" in failure.value.reason
 
 
-async def test_a_connection_that_is_gone_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Closed between its making and the turn of who waited for it: nothing would tell of what was sent on it."""
+@pytest.fixture
+def closes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each target accepts a connection and closes it."""
     made = Target._open
 
-    async def closed_at_once(self: Target) -> Any:
+    async def closed(self: Target) -> Any:
         connection = await made(self)
         connection.connection_lost(None)
         return connection
 
-    monkeypatch.setattr(Target, "_open", closed_at_once)
+    monkeypatch.setattr(Target, "_open", closed)
+
+
+@pytest.mark.usefixtures("closes_at_once")
+async def test_a_connection_that_is_gone_before_it_is_used() -> None:
+    """Closed between its making and the turn of who waited for it: nothing would tell of what was sent on it."""
     async with RawUpstream() as server, upstream(server.url) as service, asyncio.timeout(2):
         with pytest.raises(UpstreamUnreachable, match="cannot be reached") as failure:
             await ask(service)
@@ -366,16 +372,9 @@ async def test_an_unfinished_connect_is_kept_for_others() -> None:
         assert len(server.received) == 1
 
 
-async def test_an_unfinished_connect_that_came_to_nothing_is_kept_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("closes_at_once")
+async def test_an_unfinished_connect_that_came_to_nothing_is_kept_for_nobody() -> None:
     """The target accepts and closes at once, and the client has left: the sweep would close what is closed for ever."""
-    made = Target._open
-
-    async def closed_at_once(self: Target) -> Any:
-        connection = await made(self)
-        connection.connection_lost(None)
-        return connection
-
-    monkeypatch.setattr(Target, "_open", closed_at_once)
     async with RawUpstream() as server, upstream(server.url) as service:
         asking = asyncio.create_task(ask(service))
         await asyncio.sleep(0)
